@@ -1,0 +1,98 @@
+package packets
+
+// Packet is a validated view of one Control Packet. Its slices alias the
+// buffer of the Reader that returned it. Fields that a packet's type or
+// version does not have are zero.
+type Packet struct {
+	Type    Type
+	Flags   byte // the low nibble of the first byte
+	Version Version
+	Raw     []byte // the packet as received, without the last Rest bytes
+	Rest    int    // bytes of the payload of a PUBLISH that come as chunks
+
+	ID      uint16     // Packet Identifier
+	Topic   []byte     // PUBLISH: Topic Name, empty if only a Topic Alias names it
+	Props   Properties // MQTT 5.0
+	Reason  ReasonCode // CONNACK, acknowledgements, DISCONNECT, AUTH; MQTT 3.x CONNACK: the return code
+	Payload []byte     // PUBLISH: the part of the payload in Raw; SUBSCRIBE, UNSUBSCRIBE: the filters; SUBACK, UNSUBACK: the codes
+
+	SessionPresent bool // CONNACK
+}
+
+// QoS returns the Quality of Service of a PUBLISH.
+func (p *Packet) QoS() QoS { return QoS(p.Flags >> 1 & 3) }
+
+// Retain reports whether a PUBLISH has the RETAIN flag.
+func (p *Packet) Retain() bool { return p.Flags&1 != 0 }
+
+// Size is the length of the whole packet in bytes, those still to come
+// included.
+func (p *Packet) Size() int { return len(p.Raw) + p.Rest }
+
+// body walks the bytes of a packet behind its fixed header. Its methods take
+// bytes off the front and fail when there are too few.
+type body []byte
+
+func (b *body) byte() (byte, error) {
+	if len(*b) < 1 {
+		return 0, errTruncated
+	}
+	v := (*b)[0]
+	*b = (*b)[1:]
+	return v, nil
+}
+
+func (b *body) uint16() (uint16, error) {
+	if len(*b) < 2 {
+		return 0, errTruncated
+	}
+	v := uint16((*b)[0])<<8 | uint16((*b)[1])
+	*b = (*b)[2:]
+	return v, nil
+}
+
+// binary takes Binary Data (MQTT 5.0 section 1.5.6).
+func (b *body) binary() ([]byte, error) {
+	if len(*b) < 2 {
+		return nil, errTruncated
+	}
+	n := int((*b)[0])<<8 | int((*b)[1])
+	if len(*b)-2 < n {
+		return nil, errTruncated
+	}
+	v := (*b)[2 : 2+n : 2+n]
+	*b = (*b)[2+n:]
+	return v, nil
+}
+
+// string takes a UTF-8 Encoded String (MQTT 5.0 section 1.5.4).
+func (b *body) string() ([]byte, error) {
+	v, err := b.binary()
+	if err != nil {
+		return nil, err
+	}
+	return v, checkUTF8(v)
+}
+
+// packetID takes a Packet Identifier, which is never zero.
+func (b *body) packetID() (uint16, error) {
+	id, err := b.uint16()
+	if err == nil && id == 0 {
+		return 0, errPacketID
+	}
+	return id, err
+}
+
+// end fails if bytes are left over.
+func (b *body) end() error {
+	if len(*b) > 0 {
+		return errTrailing
+	}
+	return nil
+}
+
+var (
+	errTruncated = malformed("MQTT-4.13.1-1", "packet ends inside a field")
+	errTrailing  = malformed("MQTT-4.13.1-1", "bytes are left behind the last field")
+	errPacketID  = protocolError("MQTT-2.2.1-3", "Packet Identifier is zero")
+)

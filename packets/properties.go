@@ -1,0 +1,323 @@
+package packets
+
+import (
+	"iter"
+
+	"github.com/mqttward/mqttward/packets/topics"
+)
+
+// PropertyID identifies a property of an MQTT 5.0 packet (section 2.2.2.2).
+type PropertyID uint8
+
+// The properties of MQTT 5.0.
+const (
+	PayloadFormatIndicator          PropertyID = 0x01
+	MessageExpiryInterval           PropertyID = 0x02
+	ContentType                     PropertyID = 0x03
+	ResponseTopic                   PropertyID = 0x08
+	CorrelationData                 PropertyID = 0x09
+	SubscriptionIdentifier          PropertyID = 0x0B
+	SessionExpiryInterval           PropertyID = 0x11
+	AssignedClientIdentifier        PropertyID = 0x12
+	ServerKeepAlive                 PropertyID = 0x13
+	AuthenticationMethod            PropertyID = 0x15
+	AuthenticationData              PropertyID = 0x16
+	RequestProblemInformation       PropertyID = 0x17
+	WillDelayInterval               PropertyID = 0x18
+	RequestResponseInformation      PropertyID = 0x19
+	ResponseInformation             PropertyID = 0x1A
+	ServerReference                 PropertyID = 0x1C
+	ReasonString                    PropertyID = 0x1F
+	ReceiveMaximum                  PropertyID = 0x21
+	TopicAliasMaximum               PropertyID = 0x22
+	TopicAlias                      PropertyID = 0x23
+	MaximumQoS                      PropertyID = 0x24
+	RetainAvailable                 PropertyID = 0x25
+	UserProperty                    PropertyID = 0x26
+	MaximumPacketSize               PropertyID = 0x27
+	WildcardSubscriptionAvailable   PropertyID = 0x28
+	SubscriptionIdentifierAvailable PropertyID = 0x29
+	SharedSubscriptionAvailable     PropertyID = 0x2A
+)
+
+// The encodings of property values.
+type propertyKind uint8
+
+const (
+	kindNone propertyKind = iota
+	kindFlag              // a byte, 0 or 1
+	kindUint16
+	kindUint32
+	kindVarint
+	kindBinary
+	kindString
+	kindTopic // a string that is a Topic Name
+	kindPair
+)
+
+// The carriers of properties: a bit per packet type and sender, and one for
+// the Will.
+type carrier uint32
+
+const (
+	onConnect carrier = 1 << iota
+	onConnack
+	onClientPublish
+	onServerPublish
+	onAck // PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK
+	onSubscribe
+	onUnsubscribe
+	onClientDisconnect
+	onServerDisconnect
+	onAuth
+	onWill
+
+	onPublish = onClientPublish | onServerPublish
+	onAny     = onWill<<1 - 1
+)
+
+// properties is table 2-4 of MQTT 5.0 with the ranges of the property's own
+// section.
+var properties = [...]struct {
+	kind    propertyKind
+	on      carrier
+	nonZero bool
+	many    carrier // where it may appear more than once
+}{
+	PayloadFormatIndicator:          {kind: kindFlag, on: onPublish | onWill},
+	MessageExpiryInterval:           {kind: kindUint32, on: onPublish | onWill},
+	ContentType:                     {kind: kindString, on: onPublish | onWill},
+	ResponseTopic:                   {kind: kindTopic, on: onPublish | onWill},
+	CorrelationData:                 {kind: kindBinary, on: onPublish | onWill},
+	SubscriptionIdentifier:          {kind: kindVarint, on: onServerPublish | onSubscribe, nonZero: true, many: onServerPublish},
+	SessionExpiryInterval:           {kind: kindUint32, on: onConnect | onConnack | onClientDisconnect},
+	AssignedClientIdentifier:        {kind: kindString, on: onConnack},
+	ServerKeepAlive:                 {kind: kindUint16, on: onConnack},
+	AuthenticationMethod:            {kind: kindString, on: onConnect | onConnack | onAuth},
+	AuthenticationData:              {kind: kindBinary, on: onConnect | onConnack | onAuth},
+	RequestProblemInformation:       {kind: kindFlag, on: onConnect},
+	WillDelayInterval:               {kind: kindUint32, on: onWill},
+	RequestResponseInformation:      {kind: kindFlag, on: onConnect},
+	ResponseInformation:             {kind: kindString, on: onConnack},
+	ServerReference:                 {kind: kindString, on: onConnack | onServerDisconnect},
+	ReasonString:                    {kind: kindString, on: onConnack | onAck | onClientDisconnect | onServerDisconnect | onAuth},
+	ReceiveMaximum:                  {kind: kindUint16, on: onConnect | onConnack, nonZero: true},
+	TopicAliasMaximum:               {kind: kindUint16, on: onConnect | onConnack},
+	TopicAlias:                      {kind: kindUint16, on: onPublish, nonZero: true},
+	MaximumQoS:                      {kind: kindFlag, on: onConnack},
+	RetainAvailable:                 {kind: kindFlag, on: onConnack},
+	UserProperty:                    {kind: kindPair, on: onAny, many: onAny},
+	MaximumPacketSize:               {kind: kindUint32, on: onConnect | onConnack, nonZero: true},
+	WildcardSubscriptionAvailable:   {kind: kindFlag, on: onConnack},
+	SubscriptionIdentifierAvailable: {kind: kindFlag, on: onConnack},
+	SharedSubscriptionAvailable:     {kind: kindFlag, on: onConnack},
+}
+
+// Properties is the property section of an MQTT 5.0 packet without its
+// length. Views that a Reader returns hold validated properties.
+type Properties []byte
+
+// All yields the properties in order. A value is the encoded one without a
+// length prefix; a User Property's value is its encoded pair.
+func (ps Properties) All() iter.Seq2[PropertyID, []byte] {
+	return func(yield func(PropertyID, []byte) bool) {
+		for b := body(ps); len(b) > 0; {
+			id := PropertyID(b[0])
+			b = b[1:]
+			v, err := b.value(id)
+			if err != nil || !yield(id, v) {
+				return
+			}
+		}
+	}
+}
+
+// Lookup returns the value of the first property id, as All yields it.
+func (ps Properties) Lookup(id PropertyID) ([]byte, bool) {
+	for b := body(ps); len(b) > 0; {
+		have := PropertyID(b[0])
+		b = b[1:]
+		v, err := b.value(have)
+		if err != nil {
+			return nil, false
+		}
+		if have == id {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// Uint16 returns the value of the Two Byte Integer property id.
+func (ps Properties) Uint16(id PropertyID) (uint16, bool) {
+	v, ok := ps.Lookup(id)
+	if !ok || len(v) != 2 {
+		return 0, false
+	}
+	return uint16(v[0])<<8 | uint16(v[1]), true
+}
+
+// value takes the value of property id off b.
+func (b *body) value(id PropertyID) ([]byte, error) {
+	if int(id) >= len(properties) {
+		return nil, errProperty
+	}
+	switch properties[id].kind {
+	case kindFlag:
+		return b.take(1)
+	case kindUint16:
+		return b.take(2)
+	case kindUint32:
+		return b.take(4)
+	case kindVarint:
+		_, n, err := consumeVarint(*b)
+		if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
+			return nil, errTruncated
+		}
+		if err != nil {
+			return nil, err
+		}
+		return b.take(n)
+	case kindBinary, kindString, kindTopic:
+		return b.binary()
+	case kindPair:
+		return b.pair()
+	case kindNone:
+	}
+	return nil, errProperty
+}
+
+func (b *body) take(n int) ([]byte, error) {
+	if len(*b) < n {
+		return nil, errTruncated
+	}
+	v := (*b)[:n:n]
+	*b = (*b)[n:]
+	return v, nil
+}
+
+func (b *body) pair() ([]byte, error) {
+	all := *b
+	for range 2 {
+		if _, err := b.binary(); err != nil {
+			return nil, err
+		}
+	}
+	return all[:len(all)-len(*b)], nil
+}
+
+// properties takes the Property Length and the section behind it, which must
+// be one that the carrier on allows.
+func (b *body) properties(on carrier) (Properties, error) {
+	n, size, err := consumeVarint(*b)
+	if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
+		return nil, errTruncated
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(*b)-size < n {
+		return nil, errTruncated
+	}
+	ps := Properties((*b)[size : size+n : size+n])
+	*b = (*b)[size+n:]
+	if n == 0 {
+		return nil, nil
+	}
+	return ps, checkProperties(ps, on)
+}
+
+var (
+	errProperty      = malformed("section 2.2.2.2", "unknown property")
+	errPropertyPlace = malformed("section 2.2.2.2", "property is not allowed on this packet")
+	errClientSubID   = protocolError("MQTT-3.3.4-6", "Subscription Identifier in a PUBLISH from a client")
+	errServerExpiry  = protocolError("MQTT-3.14.2-2", "Session Expiry Interval in a DISCONNECT from a server")
+	errPropertyTwice = protocolError("section 2.2.2.2", "property appears twice")
+	errPropertyRange = protocolError("section 2.2.2.2", "property has a value outside its range")
+	errAliasZero     = &Error{Code: TopicAliasInvalid, Spec: "MQTT-3.3.2-8", Msg: "Topic Alias is zero"}
+	errResponseTopic = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-14", Msg: "Response Topic is no Topic Name"}
+	errAuthData      = protocolError("section 3.1.2.11.10", "Authentication Data without an Authentication Method")
+)
+
+// checkProperties validates a property section: known, allowed on this
+// carrier, once unless it may repeat, well-formed, in range.
+func checkProperties(ps Properties, on carrier) error {
+	var seen uint64
+	for b := body(ps); len(b) > 0; {
+		id := PropertyID(b[0])
+		b = b[1:]
+		v, err := b.value(id)
+		if err != nil {
+			return err
+		}
+		row := &properties[id]
+		if row.on&on == 0 {
+			return misplaced(id, on)
+		}
+		if seen&(1<<id) != 0 && row.many&on == 0 {
+			return errPropertyTwice
+		}
+		seen |= 1 << id
+		if err := checkValue(row.kind, v); err != nil {
+			return err
+		}
+		if row.nonZero && allZero(v) {
+			if id == TopicAlias {
+				return errAliasZero
+			}
+			return errPropertyRange
+		}
+	}
+	if seen&(1<<AuthenticationData) != 0 && seen&(1<<AuthenticationMethod) == 0 {
+		return errAuthData
+	}
+	return nil
+}
+
+// misplaced names the rule that keeps property id from this carrier.
+func misplaced(id PropertyID, on carrier) error {
+	switch {
+	case id == SubscriptionIdentifier && on == onClientPublish:
+		return errClientSubID
+	case id == SessionExpiryInterval && on == onServerDisconnect:
+		return errServerExpiry
+	default:
+		return errPropertyPlace
+	}
+}
+
+func checkValue(kind propertyKind, v []byte) error {
+	switch kind {
+	case kindFlag:
+		if v[0] > 1 {
+			return errPropertyRange
+		}
+	case kindString:
+		return checkUTF8(v)
+	case kindTopic:
+		if err := checkUTF8(v); err != nil {
+			return err
+		}
+		if !topics.ValidName(v) {
+			return errResponseTopic
+		}
+	case kindPair:
+		b := body(v)
+		for range 2 {
+			if _, err := b.string(); err != nil {
+				return err
+			}
+		}
+	default:
+	}
+	return nil
+}
+
+func allZero(v []byte) bool {
+	for _, c := range v {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}

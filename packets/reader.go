@@ -1,0 +1,171 @@
+package packets
+
+import "io"
+
+const (
+	firstBuffer = 4 << 10
+	// maxBuffer is how much is buffered of a PUBLISH before it is streamed.
+	maxBuffer = 16 << 10
+	// maxWhole bounds what has to be in memory at once: every packet but
+	// PUBLISH, and a PUBLISH up to its payload.
+	maxWhole = 1 << 20
+)
+
+// Reader frames the packets that one end of a connection sends. It does no
+// reading of its own: Next looks at what is buffered, Fill reads once.
+//
+// A returned packet is valid until the next call of Next, the bytes that it
+// refers to until the next Compact. A Reader is used by one goroutine.
+type Reader struct {
+	Version Version // protocol version; a Client's CONNECT sets it
+	Max     int     // largest packet in bytes; zero: no limit but MQTT's own
+
+	from Role
+	buf  []byte
+	r, w int   // buf[r:w] is unread
+	mark int   // buf[mark:r] is the Run
+	rest int   // payload bytes of a streamed PUBLISH that Chunk has still to pass
+	want int   // bytes that the packet at r needs in the buffer, as far as known
+	full bool  // the last Fill filled the buffer
+	err  error // came with the bytes of the last Fill
+	pkt  Packet
+}
+
+var errTooLarge = &Error{Code: PacketTooLarge, Spec: "MQTT-3.2.2-15", Msg: "packet is larger than allowed"}
+
+// NewReader returns a Reader of what the end from sends.
+func NewReader(from Role) *Reader { return &Reader{from: from} }
+
+// Next returns the next packet. ErrShort asks for a Fill; an *Error says what
+// is wrong with the packet, and the Reader is of no use any more. If the
+// packet has a Rest, Chunk must have passed it before Next is called again.
+func (r *Reader) Next() (*Packet, error) { return r.next(maxBuffer) }
+
+// next returns the next packet: a PUBLISH of more than whole bytes as soon as
+// all in front of its payload is there, everything else whole.
+func (r *Reader) next(whole int) (*Packet, error) {
+	b := r.buf[r.r:r.w]
+	h, err := parseHeader(b, r.from, r.Version)
+	if err != nil {
+		return nil, err
+	}
+	size := h.size + h.length
+	need := size
+	if h.typ == PUBLISH && size > whole {
+		need = min(h.head(b, r.Version), size)
+	}
+	switch {
+	case r.Max > 0 && size > r.Max, need > maxWhole:
+		return nil, errTooLarge
+	case len(b) < need:
+		r.want = need
+		return nil, ErrShort
+	}
+	here := min(len(b), size)
+	b = b[:here:here]
+	p := &r.pkt
+	*p = Packet{Type: h.typ, Flags: h.flags, Version: r.Version, Raw: b, Rest: size - here}
+	err = p.parse(body(b[h.size:]), r.from)
+	if h.typ == CONNECT {
+		r.Version = p.Version // also if it is refused: the refusal is in its version
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.r += here
+	r.rest = p.Rest
+	return p, nil
+}
+
+// Chunk moves past the buffered bytes of the payload of a PUBLISH that had a
+// Rest, so that they belong to the Run. ErrShort says that more of the payload
+// is to come, after a Fill.
+func (r *Reader) Chunk() error {
+	n := min(r.rest, r.w-r.r)
+	r.r += n
+	r.rest -= n
+	if r.rest > 0 {
+		return ErrShort
+	}
+	return nil
+}
+
+// Run returns the bytes of all packets and chunks of the current Run: those
+// since the last Mark. They lie side by side, so that a run of packets is
+// written without copying.
+func (r *Reader) Run() []byte { return r.buf[r.mark:r.r] }
+
+// Mark begins a new Run, which holds the last keep bytes of what Next and Chunk
+// have returned.
+func (r *Reader) Mark(keep int) { r.mark = r.r - keep }
+
+// Partial reports whether a packet has begun that is not complete.
+func (r *Reader) Partial() bool { return r.r < r.w || r.rest > 0 }
+
+// Room reports whether Fill has enough space left; if not, Compact first.
+func (r *Reader) Room() bool { return len(r.buf)-r.w > len(r.buf)/4 }
+
+// Compact makes room for a Fill. What Next and Run returned is no longer
+// valid, and a new Run begins.
+func (r *Reader) Compact() {
+	unread := r.buf[r.r:r.w]
+	buf := r.buf
+	if size := r.size(len(unread)); size != len(buf) {
+		buf = make([]byte, size)
+	} else if r.r == 0 { // or a packet that drips in would be copied onto itself each time
+		r.mark = 0
+		return
+	}
+	r.w = copy(buf, unread)
+	r.buf, r.r, r.mark = buf, 0, 0
+}
+
+// size chooses a buffer size for n unread bytes. It grows with bytes that have
+// arrived, never with a length that a peer has merely announced.
+func (r *Reader) size(n int) int {
+	switch size := len(r.buf); {
+	case size == 0:
+		return firstBuffer
+	case n > size/2 && size < max(r.want, maxBuffer): // one packet holds most of the buffer
+		return min(2*size, max(r.want, maxBuffer))
+	case size > maxBuffer && n < maxBuffer/2:
+		return maxBuffer
+	case r.full && size < maxBuffer:
+		return 2 * size
+	default:
+		return size
+	}
+}
+
+// Fill reads once from src into the free part of the buffer. An error that
+// came with bytes is returned by the Fill after.
+func (r *Reader) Fill(src io.Reader) error {
+	if err := r.err; err != nil {
+		r.err = nil
+		return err
+	}
+	free := r.buf[r.w:]
+	n, err := src.Read(free)
+	r.w += n
+	r.full = n == len(free)
+	if n == 0 {
+		return err
+	}
+	r.err = err
+	return nil
+}
+
+// Parse returns the view of b, which must be exactly one packet of version v
+// (zero for a CONNECT) that the end from sends: whole, or a PUBLISH without
+// some of its payload, which is its Rest.
+func Parse(b []byte, v Version, from Role) (*Packet, error) {
+	r := Reader{from: from, Version: v, buf: b, w: len(b)}
+	p, err := r.next(0)
+	switch {
+	case err == ErrShort: //nolint:errorlint // next returns the bare value
+		return nil, errTruncated
+	case err == nil && r.r < r.w:
+		return nil, errTrailing
+	}
+	return p, err
+}

@@ -1,0 +1,135 @@
+package packets
+
+import (
+	"iter"
+
+	"github.com/mqttward/mqttward/packets/topics"
+)
+
+// SubscribeOptions is the byte behind a Topic Filter in a SUBSCRIBE (MQTT 5.0
+// section 3.8.3.1). MQTT 3.x has only the QoS.
+type SubscribeOptions byte
+
+// QoS returns the requested Quality of Service.
+func (o SubscribeOptions) QoS() QoS { return QoS(o & 3) }
+
+const (
+	optionNoLocal        = 1 << 2
+	optionRetainHandling = 3 << 4
+	optionsV5            = 0x3f
+	optionsV3            = 3
+)
+
+var (
+	errNoFilter    = protocolError("MQTT-3.8.3-2", "no Topic Filter") // and [MQTT-3.10.3-2]
+	errFilter      = &Error{Code: TopicFilterInvalid, Spec: "MQTT-4.7.1-1", Msg: "Topic Filter is empty or has a misplaced wildcard"}
+	errOptions     = malformed("MQTT-3.8.3-5", "reserved Subscription Options are set")
+	errOptionValue = protocolError("section 3.8.3.1", "QoS or Retain Handling is 3")
+	errNoLocal     = protocolError("MQTT-3.8.3-4", "No Local on a Shared Subscription")
+	errNoCodes     = protocolError("section 3.9.3", "acknowledgement without Reason Codes")
+)
+
+// Subscriptions yields the Topic Filters of a SUBSCRIBE with their options
+// and, with options zero, those of an UNSUBSCRIBE.
+func (p *Packet) Subscriptions() iter.Seq2[[]byte, SubscribeOptions] {
+	return func(yield func([]byte, SubscribeOptions) bool) {
+		for b := body(p.Payload); len(b) > 0; {
+			filter, options, err := b.subscription(p.Type)
+			if err != nil || !yield(filter, options) {
+				return
+			}
+		}
+	}
+}
+
+func (b *body) subscription(t Type) ([]byte, SubscribeOptions, error) {
+	filter, err := b.binary()
+	if err != nil || t == UNSUBSCRIBE {
+		return filter, 0, err
+	}
+	o, err := b.byte()
+	return filter, SubscribeOptions(o), err
+}
+
+// parseSubscribe reads SUBSCRIBE and UNSUBSCRIBE. One malformed filter makes
+// the whole packet malformed.
+func (p *Packet) parseSubscribe(b body) error {
+	var err error
+	if p.ID, err = b.packetID(); err != nil {
+		return err
+	}
+	if p.Version == V5 {
+		on := onSubscribe
+		if p.Type == UNSUBSCRIBE {
+			on = onUnsubscribe
+		}
+		if p.Props, err = b.properties(on); err != nil {
+			return err
+		}
+	}
+	p.Payload = b
+	if len(b) == 0 {
+		return errNoFilter
+	}
+	for len(b) > 0 {
+		filter, options, err := b.subscription(p.Type)
+		if err != nil {
+			return err
+		}
+		if err := checkSubscription(filter, options, p.Version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkSubscription(filter []byte, o SubscribeOptions, v Version) error {
+	if err := checkUTF8(filter); err != nil { // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
+		return err
+	}
+	if !topics.ValidFilter(filter) {
+		return errFilter
+	}
+	allowed := SubscribeOptions(optionsV3)
+	if v == V5 {
+		allowed = optionsV5
+	}
+	switch {
+	case o&^allowed != 0:
+		return errOptions
+	case o.QoS() == 3, o&optionRetainHandling == optionRetainHandling:
+		return errOptionValue
+	case o&optionNoLocal != 0:
+		if _, _, shared := topics.Share(filter); shared {
+			return errNoLocal
+		}
+	}
+	return nil
+}
+
+// parseSuback reads SUBACK and UNSUBACK. UNSUBACK has no codes before MQTT
+// 5.0.
+func (p *Packet) parseSuback(b body) error {
+	var err error
+	if p.ID, err = b.packetID(); err != nil {
+		return err
+	}
+	if p.Version != V5 && p.Type == UNSUBACK {
+		return b.end()
+	}
+	if p.Version == V5 {
+		if p.Props, err = b.properties(onAck); err != nil {
+			return err
+		}
+	}
+	p.Payload = b
+	if len(b) == 0 {
+		return errNoCodes
+	}
+	for _, c := range b {
+		if err := checkReason(p.Version, p.Type, Server, ReasonCode(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
