@@ -1,0 +1,83 @@
+package authz
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Filter judges a packet from the client. Packets that name no topic pass.
+func (v *View) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
+	switch p.Type {
+	case packets.PUBLISH:
+		d := v.Publish(p.Topic, p.QoS(), p.Retain())
+		if d.Allowed {
+			d = v.response(p.Props)
+		}
+		return verdict(s, p, d)
+	case packets.SUBSCRIBE:
+		return v.subscribe(p)
+	case packets.CONNECT:
+		return verdict(s, p, v.will(p))
+	default:
+		return filters.Pass()
+	}
+}
+
+func verdict(s *filters.Session, p *packets.Packet, d Decision) filters.Verdict {
+	if d.Allowed {
+		return filters.Pass()
+	}
+	return filters.Deny(s, p, packets.NotAuthorized, d.Rule)
+}
+
+// response decides about the Response Topic of a message: answers are sent
+// where it points, so the requester must be allowed to read there, with some
+// QoS. It is a name [MQTT-3.3.2-14], and is no Shared Subscription whatever it
+// begins with.
+func (v *View) response(ps packets.Properties) Decision {
+	if len(ps) == 0 {
+		return Decision{Allowed: true}
+	}
+	name, ok := ps.Lookup(packets.ResponseTopic)
+	if !ok {
+		return Decision{Allowed: true}
+	}
+	var d Decision
+	for qos := packets.QoS(0); qos <= 2 && !d.Allowed; qos++ {
+		d = v.read(nil, name, qos)
+	}
+	return d
+}
+
+// will decides about the Will of a CONNECT as the publish that it will be.
+func (v *View) will(p *packets.Packet) Decision {
+	c, err := p.Connect()
+	if err != nil {
+		return Decision{Rule: err.Error()}
+	}
+	if c.Will == nil {
+		return Decision{Allowed: true}
+	}
+	d := v.Publish(c.Will.Topic, c.Will.QoS, c.Will.Retain)
+	if d.Allowed {
+		d = v.response(c.Will.Props)
+	}
+	return d
+}
+
+// subscribe decides about each Topic Filter by itself.
+func (v *View) subscribe(p *packets.Packet) filters.Verdict {
+	out := filters.Pass()
+	for filter, options := range p.Subscriptions() {
+		d, rc := v.Subscribe(filter, options.QoS()), packets.Success
+		if !d.Allowed {
+			rc = packets.NotAuthorized
+			out.Rule = cmp.Or(out.Rule, d.Rule)
+		}
+		out.Codes = append(out.Codes, rc)
+	}
+	return out
+}

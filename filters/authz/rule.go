@@ -1,0 +1,140 @@
+// Package authz decides what a client may do: an ordered list of rules, of
+// which the first that matches decides. If none matches, the answer is no.
+//
+// The rules that can apply to a client at all are chosen, and their
+// placeholders filled in, once per session; what is left per packet is a walk
+// over few topic patterns. The package judges what clients send: PUBLISH,
+// SUBSCRIBE and the Will in CONNECT. It fails closed: a placeholder without a
+// safe value makes its rule not match, no rules deny everything.
+package authz
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Rule allows or denies actions on topics to the clients that it names. All
+// kinds of subject that are given must hold; none given means everybody.
+type Rule struct {
+	Name  string // for logs; may be empty
+	Place string // where the rule stands, such as "authz.rules[2] (line 41)"
+
+	Users     []string // "*" in a value stands for any run of characters
+	ClientIDs []string
+	Listeners []string
+	Certs     []string // the certificate's common name, or its whole SHA-256 fingerprint
+	IPs       []netip.Prefix
+
+	Deny      bool // instead of allow
+	Publish   bool
+	Subscribe bool
+
+	Topics []string // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
+	QoS    []packets.QoS
+	Retain *bool // PUBLISH only
+}
+
+// Policy is a compiled list of rules. It does not change.
+type Policy struct {
+	rules []rule
+}
+
+// rule is a Rule ready to be applied.
+type rule struct {
+	Rule
+	label  string // names the rule in decisions
+	topics []pattern
+	fixed  []topic // topics, if they are the same for everybody
+	qos    [3]bool
+}
+
+// Validate returns what is wrong with the rule.
+func (r Rule) Validate() error {
+	_, err := compile(r)
+	return err
+}
+
+// New compiles rules. The error names the place of the first rule that is
+// wrong.
+func New(rules []Rule) (*Policy, error) {
+	p := &Policy{rules: make([]rule, 0, len(rules))}
+	for _, r := range rules {
+		c, err := compile(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Place, err)
+		}
+		p.rules = append(p.rules, c)
+	}
+	return p, nil
+}
+
+func compile(r Rule) (rule, error) {
+	c := rule{Rule: r, label: r.Place}
+	if r.Name != "" {
+		c.label = r.Name + ", " + r.Place
+	}
+	switch {
+	case !r.Publish && !r.Subscribe:
+		return c, errors.New("no action")
+	case len(r.Topics) == 0:
+		return c, errors.New("no topics")
+	}
+	if err := c.checkSubjects(); err != nil {
+		return c, err
+	}
+	if err := c.compileQoS(); err != nil {
+		return c, err
+	}
+	return c, c.compileTopics()
+}
+
+// checkSubjects refuses what would never match: a deny rule that is silently
+// void lets everybody through.
+func (r *rule) checkSubjects() error {
+	for _, list := range [][]string{r.Users, r.ClientIDs, r.Listeners, r.Certs} {
+		if slices.Contains(list, "") {
+			return errors.New("an empty name is nobody's")
+		}
+	}
+	for _, p := range r.IPs {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return fmt.Errorf("no network: %s", p)
+		}
+	}
+	r.Certs = slices.Clone(r.Certs)
+	for i, text := range r.Certs {
+		r.Certs[i] = plainFingerprint(text)
+	}
+	return nil
+}
+
+// plainFingerprint returns a fingerprint that was written with colons or in
+// capitals, as OpenSSL prints it, in the form that is compared, and any other
+// text as it is.
+func plainFingerprint(text string) string {
+	plain := strings.ToLower(strings.ReplaceAll(text, ":", ""))
+	if b, err := hex.DecodeString(plain); err == nil && len(b) == sha256.Size {
+		return plain
+	}
+	return text
+}
+
+func (r *rule) compileQoS() error {
+	if len(r.QoS) == 0 {
+		r.qos = [3]bool{true, true, true}
+	}
+	for _, q := range r.QoS {
+		if q > 2 {
+			return fmt.Errorf("no such QoS: %d", q)
+		}
+		r.qos[q] = true
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package authz
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets/topics"
+)
+
+// pattern is one entry of Rule.Topics.
+type pattern struct {
+	template filters.Template
+	literal  bool
+}
+
+// topic is a pattern whose placeholders are filled in.
+type topic struct {
+	group   string // of "$share/group/text": the pattern is about that group's subscriptions only
+	text    string
+	literal bool
+}
+
+func (r *rule) compileTopics() error {
+	fixed := true
+	for _, entry := range r.Topics {
+		text, literal := strings.CutPrefix(entry, "=")
+		t, err := filters.ParseTemplate(text)
+		if err != nil {
+			return err
+		}
+		p := pattern{template: t, literal: literal}
+		if _, ok := p.expand(sampleValue); !ok {
+			return fmt.Errorf("no topic filter: %s", entry)
+		}
+		fixed = fixed && len(t.Placeholders()) == 0
+		r.topics = append(r.topics, p)
+	}
+	if fixed {
+		r.fixed = r.expand(sampleValue)
+	}
+	return nil
+}
+
+// sampleValue stands for any value when a pattern's grammar is checked.
+func sampleValue(string) (string, bool) { return "x", true }
+
+// topicsFor returns the rule's topics for one session. Those that are the same
+// for everybody are shared.
+func (r *rule) topicsFor(s subject) []topic {
+	if r.fixed != nil {
+		return r.fixed
+	}
+	return r.expand(s.Value)
+}
+
+// expand leaves out the patterns for which a safe value is missing.
+func (r *rule) expand(lookup filters.Lookup) []topic {
+	var expanded []topic
+	for _, p := range r.topics {
+		if t, ok := p.expand(lookup); ok {
+			expanded = append(expanded, t)
+		}
+	}
+	return slices.Clip(expanded)
+}
+
+func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
+	text, ok := p.template.ExpandTopic(lookup)
+	if !ok || !topics.ValidFilter(text) {
+		return topic{}, false
+	}
+	group, text, _ := topics.Share(text)
+	return topic{group: group, text: text, literal: p.literal}, true
+}
+
+// names reports whether t is about the message topic name.
+func (t topic) names(name []byte) bool {
+	switch {
+	case t.group != "":
+		return false
+	case t.literal:
+		return t.text == string(name)
+	}
+	return topics.Match(t.text, name)
+}
+
+// covers reports whether all that the subscription to filter in group, which
+// is empty if it is not shared, would deliver is in t.
+func (t topic) covers(group, filter []byte) bool {
+	switch {
+	case !t.concerns(group):
+		return false
+	case t.literal:
+		return t.text == string(filter)
+	}
+	return topics.Covers(t.text, filter)
+}
+
+// overlaps reports whether something that the subscription would deliver is in
+// t. It takes a literal with wildcards as that filter alone, and one without
+// as the topic that it names.
+func (t topic) overlaps(group, filter []byte) bool {
+	switch {
+	case !t.concerns(group):
+		return false
+	case t.literal && !topics.ValidName(t.text):
+		return t.text == string(filter)
+	}
+	return topics.Overlaps(t.text, filter)
+}
+
+func (t topic) concerns(group []byte) bool {
+	return t.group == "" || t.group == string(group)
+}

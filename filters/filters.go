@@ -1,0 +1,68 @@
+// Package filters judges packets: what a client may send to the broker and
+// what the broker may send to a client.
+//
+// A Filter looks at one validated packet and returns a Verdict. A Chain asks
+// its filters in order and turns their verdicts into what MQTT demands of a
+// refusal: the right acknowledgement for packet type, protocol version and
+// QoS, the merged SUBACK, the rest of a refused QoS 2 flow.
+//
+// The package does no I/O, starts no goroutine and fails closed: the zero
+// Verdict ends the session.
+package filters
+
+import (
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Filter judges packets of one direction.
+//
+// A filter does no I/O, does not block and cannot fail. The packet and its
+// slices are valid during the call only. Calls for one session and one
+// direction come from one goroutine; now is the time at which the burst of
+// packets was read.
+type Filter interface {
+	Filter(now time.Time, s *Session, p *packets.Packet) Verdict
+}
+
+// Opener is a Filter that keeps state per session: Open returns the filter
+// that judges the packets of s.
+type Opener interface {
+	Open(s *Session) Filter
+}
+
+// Closer is an opened filter that holds something until its session ends. A
+// Filter that sessions share must not be one.
+type Closer interface {
+	Close()
+}
+
+// Action is what happens to a judged packet.
+type Action uint8
+
+// The actions. Disconnect is zero, so that a forgotten verdict fails closed.
+const (
+	Disconnect Action = iota // end the session with Verdict.Reason
+	Drop                     // the packet ends here
+	Reply                    // the packet ends here; Verdict.Packet goes back to its sender
+	Rewrite                  // Verdict.Packet goes on in its place; a SUBSCRIBE keeps its filters' number and order
+	Forward                  // the packet goes on as it came
+)
+
+// Verdict is a filter's judgement of one packet.
+type Verdict struct {
+	Action Action
+	Reason packets.ReasonCode // why it does not go on; told to MQTT 5.0 peers
+	Packet []byte             // Reply and Rewrite: a whole packet
+	Rule   string             // the rule that decided, for the audit log
+	Delay  time.Duration      // wait this long before anything is done
+
+	// Codes has, for a SUBSCRIBE that goes on, one Reason Code per Topic
+	// Filter: Success lets the filter go on, a failure refuses it, and so does
+	// a code that is missing. Nil lets all go on. The chain keeps the slice.
+	Codes []packets.ReasonCode
+}
+
+// Pass is the verdict that lets a packet go on.
+func Pass() Verdict { return Verdict{Action: Forward} }
