@@ -1,0 +1,74 @@
+// Package authn finds out who a client is.
+//
+// An Authenticator is one method of doing so; the packages below this one each
+// hold one. A Chain asks several in the order of the configuration. Neither
+// says what a client may do: that is authz.
+//
+// Everything fails closed: what no method accepts is refused, and so is a
+// client whose method could not answer.
+package authn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Authenticator is one method of authentication. It answers in one of three
+// ways:
+//
+//   - an Identity and no error: mine and true;
+//   - ErrNotMine: the credentials are of another kind or another user base;
+//   - any other error: refused, and no other method is asked. A
+//     *packets.Error carries the code for the client.
+//
+// It is called from many goroutines, blocks no longer than ctx lets it, and
+// keeps nothing of the credentials.
+type Authenticator interface {
+	Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error)
+}
+
+// ErrNotMine is the answer of a method that has no say about the credentials:
+// the next one is asked.
+var ErrNotMine = errors.New("not credentials of this method")
+
+// Chain asks methods in order until one has a say. An empty Chain refuses
+// everybody.
+type Chain []Authenticator
+
+// Authenticate returns the first answer that is not ErrNotMine. Its error is
+// always a *packets.Error: if no method has a say, BadUserNameOrPassword for a
+// client that gave a user name and NotAuthorized for one that did not; if a
+// method failed to answer, ServerUnavailable.
+func (chain Chain) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
+	for _, method := range chain {
+		identity, err := method.Authenticate(ctx, c)
+		if err == nil {
+			return identity, nil
+		}
+		if !errors.Is(err, ErrNotMine) {
+			return filters.Identity{}, refusal(err)
+		}
+	}
+	// The same code as for a wrong password: another would tell which user names
+	// exist.
+	code := packets.NotAuthorized
+	if c.HasUsername {
+		code = packets.BadUserNameOrPassword
+	}
+	return filters.Identity{}, &packets.Error{Code: code, Msg: "no method accepts the client's credentials"}
+}
+
+// refusal makes an error of a method one for the client. Only a code that is a
+// failure may go out: any other would tell a refused client that it is in.
+func refusal(err error) *packets.Error {
+	if e, ok := errors.AsType[*packets.Error](err); ok && e.Code >= packets.UnspecifiedError {
+		return e
+	}
+	return &packets.Error{
+		Code: packets.ServerUnavailable,
+		Msg:  "authentication failed to answer: " + err.Error(),
+	}
+}

@@ -1,0 +1,235 @@
+package password
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Hashes that other programs made.
+const (
+	// Mosquitto's own.
+	sha512Test  = "$6$njERlZMi/7DzNB9E$iiavfuXvUm8iyDZArTy7smTxh07GXXOrOsqxfW6gkOYVXHGk+W+i/8d3xDxrMwEPygEBhoA8A/gjQC0N2M4Lkw=="
+	sha512Word  = "$6$vZY4TS+/HBxHw38S$vvjVFECzb8dyuu/mruD2QKTfdFn0WmKxbc+1TsdB0L8EdHk3v9JRmfjHd56+VaTnUcSZOZ/hzkdvWCtxlX7AUQ=="
+	pbkdf2Word  = "$7$1000$h0tqVxBwkB9rKAXukTtffzdbBQtNy1q5FBTDwSW4hucfjpqunBbxW10NVnRk7Cfh0lQndnOv2+k4wJavgz1JNw==$02ujkUXlKkJGFzlQHNjUgXwG3XRB1mr3vs8NX5teGCJGbN4hdgSpHNHuj47j8r5SHXsO7GeHpmkpPNhLraVVcQ=="
+	pbkdf2Test  = "$7$1000$97ozvObcN5zP4MGzYUw4uRp8+mPQbThrHOX69vdHHNVwV4iZf2K2X23FS7weilZMKeV+9oLHdilybmpXcFApYg==$WlM0jUhsiQNQJe4IDt5K1rmtAdaenWGdntswJmDkp74W9pdrt/+RdIK3YaJ09o3pD1xbtokXq933bQh+CrjA4Q=="
+	pbkdf2Short = "$7$101$FpGOEUD4FWtycPsp$4LNSmYVMnSyEff8cK5c+84ZrvUMYcomwGjvRrddFLERD8uDQotttNGXFGv8VJUUz9RlysIoWOjZpsxq2zfLNCg==" // 2.0.11, "secret"
+
+	// The reference implementation's tests of Argon2, "password".
+	argon2Word    = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+	argon2Threads = "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"
+
+	// Openwall's tests of bcrypt.
+	bcryptA    = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" // "U*U"
+	bcryptY    = "$2y$05$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e" // "\xff\xff\xa3"
+	bcryptLong = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui" // the 72 bytes of longPassword
+)
+
+const longPassword = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+func TestMatch(t *testing.T) {
+	tests := []struct {
+		name     string
+		hash     string
+		password string
+		cost     string
+	}{
+		{"SHA-512", sha512Test, "test", "$6$"},
+		{"SHA-512, another", sha512Word, "password", "$6$"},
+		{"PBKDF2", pbkdf2Word, "password", "$7$1000"},
+		{"PBKDF2, another", pbkdf2Test, "test", "$7$1000"},
+		{"PBKDF2, short salt", pbkdf2Short, "secret", "$7$101"},
+		{"argon2id", argon2Word, "password", "$argon2id$v=19$m=256,t=2,p=1"},
+		{"argon2id, two threads", argon2Threads, "password", "$argon2id$v=19$m=256,t=2,p=2"},
+		{"bcrypt 2a", bcryptA, "U*U", "$2$05"},
+		{"bcrypt 2b", "$2b" + bcryptA[3:], "U*U", "$2$05"},
+		{"bcrypt 2y", bcryptY, "\xff\xff\xa3", "$2$05"},
+		{"bcrypt, longest password", bcryptLong, longPassword, "$2$05"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, err := parseHash(tt.hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.cost != tt.cost {
+				t.Errorf("cost %q, want %q", h.cost, tt.cost)
+			}
+			if !h.match([]byte(tt.password)) {
+				t.Error("the right password does not match")
+			}
+			for _, wrong := range []string{"", "wrong", tt.password + "x", tt.password[1:], strings.ToUpper(tt.password) + "\x00"} {
+				if h.match([]byte(wrong)) {
+					t.Errorf("the wrong password %q matches", wrong)
+				}
+			}
+		})
+	}
+}
+
+func TestParseHashErrors(t *testing.T) {
+	pbkdf2 := func(iterations string) string { return "$7$" + iterations + strings.TrimPrefix(pbkdf2Word, "$7$1000") }
+	argon2 := func(params string) string { return strings.Replace(argon2Word, "m=256,t=2,p=1", params, 1) }
+	tests := []struct {
+		name string
+		hash string
+		want error
+	}{
+		{"empty", "", errUnknownHash},
+		{"plain text", "open sesame", errUnknownHash},
+		{"crypt(3) MD5", "$1$abcdefgh$abcdefghijklmnopqrstuv", errUnknownHash},
+		{"argon2i", strings.Replace(argon2Word, "argon2id", "argon2i", 1), errUnknownHash},
+		{"argon2id of another version", strings.Replace(argon2Word, "v=19", "v=16", 1), errUnknownHash},
+
+		{"SHA-512 without a sum", "$6$njERlZMi/7DzNB9E", errBadHash},
+		{"SHA-512 with a field too many", sha512Test + "$", errBadHash},
+		{"SHA-512 with a salt of 9 bytes", "$6$njERlZMi/7Dz" + sha512Test[19:], errBadHash},
+		{"SHA-512 with a short sum", sha512Test[:len(sha512Test)-4], errBadHash},
+		{"SHA-512 without padding", strings.TrimRight(sha512Test, "="), errBadHash},
+		{"SHA-512 with stray bits", strings.Replace(sha512Test, "kw==", "kx==", 1), errBadHash},
+		{"SHA-512 with a carriage return", strings.Replace(sha512Test, "njER", "nj\rER", 1), errBadHash},
+		{"SHA-512 with base64url", strings.ReplaceAll(sha512Test, "/", "_"), errBadHash},
+		{"crypt(3) SHA-512", "$6$rounds=5000$usesomesillystri$D4IrlXatmP7rx3P3InaxBeoomnAihCKRVQAr/36eYeKbQDbZ0vJ5/3Kc3mCHfYQJTNDGNGNT2R1O2l2w8yNyW1", errBadHash},
+
+		{"PBKDF2 without iterations", pbkdf2(""), errBadHash},
+		{"PBKDF2 with no number", pbkdf2("many"), errBadHash},
+		{"PBKDF2 with a sign", pbkdf2("+1000"), errBadHash},
+		{"PBKDF2 with a leading zero", pbkdf2("01000"), errBadHash},
+		{"PBKDF2 with a field too few", "$7$1000$h0tqVxBwkB9rKAXu", errBadHash},
+		{"PBKDF2 with no iteration", pbkdf2("0"), errCost},
+		{"PBKDF2 with negative iterations", pbkdf2("-1"), errCost},
+		{"PBKDF2 that takes minutes", pbkdf2("2000001"), errCost},
+		{"PBKDF2 that overflows", pbkdf2("9999999999999999999999"), errBadHash},
+
+		{"argon2id with a field too few", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ", errBadHash},
+		{"argon2id with a field too many", argon2Word + "$", errBadHash},
+		{"argon2id with parameters in another order", argon2("t=2,m=256,p=1"), errBadHash},
+		{"argon2id with a key id", argon2("m=256,t=2,p=1,keyid=AAAA"), errBadHash},
+		{"argon2id with blanks", argon2("m= 256,t=2,p=1"), errBadHash},
+		{"argon2id with a leading zero", argon2("m=0256,t=2,p=1"), errBadHash},
+		{"argon2id with threads that overflow", argon2("m=256,t=2,p=257"), errBadHash},
+		{"argon2id with no memory", argon2("m=0,t=2,p=1"), errCost},
+		{"argon2id with too little memory", argon2("m=15,t=2,p=2"), errCost},
+		{"argon2id with no pass", argon2("m=256,t=0,p=1"), errCost},
+		{"argon2id with no thread", argon2("m=256,t=2,p=0"), errCost},
+		{"argon2id with 512 MiB", argon2("m=524288,t=1,p=1"), errCost},
+		{"argon2id with 4 TiB", argon2("m=4294967295,t=1,p=1"), errCost},
+		{"argon2id with many passes", argon2("m=256,t=17,p=1"), errCost},
+		{"argon2id with memory and passes that are bounded only one by one", argon2("m=262144,t=16,p=1"), errCost},
+		{"argon2id with many threads", argon2("m=256,t=2,p=17"), errCost},
+		{"argon2id with a salt of 7 bytes", strings.Replace(argon2Word, "c29tZXNhbHQ", "c29tZXNhbA", 1), errBadHash},
+		{"argon2id with a sum of 15 bytes", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4r", errBadHash},
+		{"argon2id with a sum of 65 bytes", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$" + strings.Repeat("AAAA", 21) + "AAA", errBadHash},
+		{"argon2id with padding", strings.Replace(argon2Word, "c29tZXNhbHQ", "c29tZXNhbHQ=", 1), errBadHash},
+
+		{"bcrypt cut off", bcryptA[:59], errBadHash},
+		{"bcrypt too long", bcryptA + "W", errBadHash},
+		{"bcrypt of another version", "$2x" + bcryptA[3:], errBadHash},
+		{"bcrypt of another alphabet", strings.Replace(bcryptA, "YPO9", "YP+9", 1), errBadHash},
+		{"bcrypt without a cost", strings.Replace(bcryptA, "$05$", "$xx$", 1), errCost},
+		{"bcrypt with a signed cost", strings.Replace(bcryptA, "$05$", "$+5$", 1), errCost},
+		{"bcrypt below its least cost", strings.Replace(bcryptA, "$05$", "$03$", 1), errCost},
+		{"bcrypt that takes seconds", strings.Replace(bcryptA, "$05$", "$16$", 1), errCost},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := parseHash(tt.hash); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseHashTruncated(t *testing.T) {
+	for _, whole := range []string{sha512Test, pbkdf2Word, bcryptA} {
+		for n := range len(whole) {
+			if _, err := parseHash(whole[:n]); err == nil {
+				t.Errorf("%q is accepted", whole[:n])
+			}
+		}
+	}
+}
+
+func TestHash(t *testing.T) {
+	password := []byte("correct horse")
+	tests := []struct {
+		scheme Scheme
+		cost   string
+	}{
+		{Argon2id, "$argon2id$v=19$m=47104,t=1,p=1"},
+		{PBKDF2, "$7$210000"},
+		{Bcrypt, "$2$12"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.scheme), func(t *testing.T) {
+			encoded, err := Hash(tt.scheme, password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := parseHash(encoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.cost != tt.cost {
+				t.Errorf("cost %q, want %q", h.cost, tt.cost)
+			}
+			if !h.match(password) {
+				t.Error("the password does not match its own hash")
+			}
+		})
+	}
+}
+
+func TestSaltsDiffer(t *testing.T) {
+	if a, b := newSalt(), newSalt(); bytes.Equal(a, b) {
+		t.Errorf("two hashes have the salt %x", a)
+	}
+}
+
+func TestHashErrors(t *testing.T) {
+	tests := []struct {
+		name     string
+		scheme   Scheme
+		password string
+		want     string
+	}{
+		{"empty", Argon2id, "", "is empty"},
+		{"NUL", PBKDF2, "a\x00b", "holds a NUL"},
+		{"more than a CONNECT carries", Argon2id, strings.Repeat("x", 65536), "65535"},
+		{"more than bcrypt reads", Bcrypt, longPassword + "x", "72 bytes"},
+		{"unknown scheme", "md5", "x", `unknown hash "md5"; known are argon2id, pbkdf2 and bcrypt`},
+		{"no scheme", "", "x", "unknown hash"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			encoded, err := Hash(tt.scheme, []byte(tt.password))
+			if encoded != "" || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %q, %v; want an error with %q", encoded, err, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParseHash(f *testing.F) {
+	for _, s := range []string{sha512Test, pbkdf2Word, pbkdf2Short, argon2Word, argon2Threads, bcryptA, bcryptY, "$7$1$$", "$2b$"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		h, err := parseHash(s)
+		if err != nil {
+			if h.match != nil {
+				t.Error("a hash along with an error")
+			}
+			return
+		}
+		// One spelling per hash: no blank, nothing that ends a line.
+		if strings.ContainsAny(s, blanks+":\x00") {
+			t.Errorf("%q is accepted", s)
+		}
+		// What is cheap is run too.
+		if h.cost == "$6$" || strings.HasPrefix(h.cost, "$7$") && len(h.cost) < 6 {
+			h.match([]byte("x"))
+		}
+	})
+}
