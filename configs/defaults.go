@@ -1,0 +1,83 @@
+package configs
+
+import (
+	"cmp"
+	"time"
+)
+
+// certificateUsername is the user name of a client certificate unless the
+// method says otherwise.
+const certificateUsername = "${cert.cn}"
+
+// defaults is the configuration of an empty file: safe limits, the admin
+// address on loopback, and nothing that lets anybody in.
+func defaults() Config {
+	return Config{
+		Limits: Limits{
+			MaxConnections:      10000,
+			MaxConnectionsPerIP: 100,
+			ConnectRate:         Rate{PerSecond: 500, Burst: 1000},
+			ConnectRatePerIP:    Rate{PerSecond: 10, Burst: 50},
+			MaxHandshakes:       128,
+			HandshakeTimeout:    10 * time.Second,
+			ConnectTimeout:      5 * time.Second,
+			PacketTimeout:       30 * time.Second,
+			MaxConnectSize:      8 * KiB,
+			MaxPacketSize:       256 * KiB,
+			MaxTopicAliases:     16,
+			PublishRate:         PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
+			PublishBytes:        PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
+		},
+		Admin: Admin{Address: "127.0.0.1:9883"},
+		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
+	}
+}
+
+// complete fills in what depends on other values. It runs before validation,
+// so an entry may still be wrong in any way.
+func (c *Config) complete() {
+	for i := range c.Authn {
+		if m := &c.Authn[i]; m.Type == MethodCertificate && m.Username == "" {
+			m.Username = certificateUsername
+		}
+	}
+	for i := range c.Listeners {
+		c.completeListener(&c.Listeners[i])
+	}
+	for i := range c.Authz.Rules {
+		path := item("authz.rules", i)
+		c.Authz.Rules[i].Place = Place{Path: path, Line: c.At(path)}
+	}
+	c.Limits.complete()
+}
+
+func (c *Config) completeListener(l *Listener) {
+	if l.Backend == "" && len(c.Backends) == 1 {
+		l.Backend = c.Backends[0].Name
+	}
+	if l.Authn == nil {
+		for _, m := range c.Authn {
+			l.Authn = append(l.Authn, m.Name)
+		}
+	}
+	if t := l.TLS; t != nil {
+		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
+		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)
+	}
+}
+
+// complete takes the burst from a bucket without a rate: it would let its
+// burst pass and then nothing more, where no limit was meant.
+func (l *Limits) complete() {
+	for _, r := range []*Rate{&l.ConnectRate, &l.ConnectRatePerIP} {
+		if r.PerSecond == 0 {
+			r.Burst = 0
+		}
+	}
+	if l.PublishRate.PerSecond == 0 {
+		l.PublishRate.Burst = 0
+	}
+	if l.PublishBytes.PerSecond == 0 {
+		l.PublishBytes.Burst = 0
+	}
+}

@@ -1,0 +1,190 @@
+// Package configs is the configuration of mqttward: its schema, its defaults,
+// strict loading and validation.
+//
+// Load reads one YAML document, lays the environment and the flags over it,
+// and checks it: unknown keys, types, units, references between entries, and
+// whether the files that it names are there. It does not look into those
+// files, bind an address or build anything: who builds a thing from a value
+// checks what only the builder understands, and reports it in the same way
+// with Config.Errorf.
+//
+// It fails whole: a configuration with any mistake gives no Config but Errors
+// with every mistake at once, each with its path and line. Keys that a later
+// version may know are unknown keys: refused, never ignored.
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a whole configuration. Paths of files in it are absolute, and
+// what was left out has its default.
+type Config struct {
+	Listeners []Listener `yaml:"listeners"`
+	Backends  []Backend  `yaml:"backends"` // exactly one
+	Authn     []Method   `yaml:"authn"`
+	Authz     Authz      `yaml:"authz"`
+	Limits    Limits     `yaml:"limits"`
+	Admin     Admin      `yaml:"admin"`
+	Log       Log        `yaml:"log"`
+
+	file   string // as it was named to us, for messages
+	dir    string // what relative paths are relative to
+	places map[string]place
+}
+
+// Listener is an address at which clients arrive.
+type Listener struct {
+	Name              string         `yaml:"name"`
+	Address           Address        `yaml:"address"`
+	TLS               *TLS           `yaml:"tls"` // nil: plaintext
+	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
+	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
+	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
+	Backend           string         `yaml:"backend"` // the name of an entry in Backends
+	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
+}
+
+// The values of TLS.ClientAuth.
+const (
+	ClientAuthNone     = "none"     // no certificate is asked for
+	ClientAuthOptional = "optional" // asked for; verified if it comes
+	ClientAuthRequired = "required" // no handshake without a verified one
+)
+
+// TLS is the server's side of TLS on a listener.
+type TLS struct {
+	Certificates []Certificate `yaml:"certificates"` // SNI picks
+	MinVersion   string        `yaml:"min_version" oneof:"1.2 1.3"`
+	ClientAuth   string        `yaml:"client_auth" oneof:"none optional required"`
+	ClientCA     string        `yaml:"client_ca"` // file; given exactly if ClientAuth is not none
+}
+
+// Certificate is a pair of PEM files.
+type Certificate struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Backend is a broker.
+type Backend struct {
+	Name    string   `yaml:"name"`
+	Servers []Server `yaml:"servers"` // exactly one
+}
+
+// Server is an address at which a broker answers.
+type Server struct {
+	Address Address `yaml:"address"`
+}
+
+// The values of Method.Type.
+const (
+	MethodCertificate = "certificate"
+	MethodPassword    = "password"
+	MethodAnonymous   = "anonymous"
+)
+
+// Method is a way to find out who a client is.
+type Method struct {
+	Name     string `yaml:"name"`
+	Type     string `yaml:"type" oneof:"certificate password anonymous"`
+	Username string `yaml:"username"` // certificate: template of the user name
+	File     string `yaml:"file"`     // password: the file of users
+}
+
+// Authz says what clients may do.
+type Authz struct {
+	Rules []Rule `yaml:"rules"` // the first match decides; nothing matched: denied
+}
+
+// The actions of a rule.
+const (
+	ActionPublish   = "publish"
+	ActionSubscribe = "subscribe"
+)
+
+// Rule allows or denies. Its subjects (Users to Certs) must all hold; nil
+// holds for everybody. None of its lists is empty but not nil, and one of
+// Allow and Deny is nil.
+type Rule struct {
+	Name      string         `yaml:"name"`
+	Users     []string       `yaml:"users"` // globs, as ClientIDs, Listeners and Certs
+	ClientIDs []string       `yaml:"client_ids"`
+	IPs       []netip.Prefix `yaml:"ips"`
+	Listeners []string       `yaml:"listeners"`
+	Certs     []string       `yaml:"certs"` // common names or SHA-256 fingerprints
+	Allow     []string       `yaml:"allow" oneof:"publish subscribe"`
+	Deny      []string       `yaml:"deny" oneof:"publish subscribe"`
+	Topics    []string       `yaml:"topics"` // filters with ${placeholders}, or "=literal"; not checked here
+	QoS       []int          `yaml:"qos" oneof:"0 1 2"`
+	Retain    *bool          `yaml:"retain"`
+
+	Place Place `yaml:"-"` // where the rule stands
+}
+
+// Limits hold back what would cost too much. 0 means no limit.
+type Limits struct {
+	MaxConnections      int           `yaml:"max_connections"`
+	MaxConnectionsPerIP int           `yaml:"max_connections_per_ip"`
+	ConnectRate         Rate          `yaml:"connect_rate"`        // from all sources
+	ConnectRatePerIP    Rate          `yaml:"connect_rate_per_ip"` // from one address prefix
+	MaxHandshakes       int           `yaml:"max_handshakes"`      // in progress at once
+	HandshakeTimeout    time.Duration `yaml:"handshake_timeout"`
+	ConnectTimeout      time.Duration `yaml:"connect_timeout"`
+	PacketTimeout       time.Duration `yaml:"packet_timeout"` // for one whole packet
+	MaxConnectSize      Size          `yaml:"max_connect_size"`
+	MaxPacketSize       Size          `yaml:"max_packet_size"`
+	MaxTopicAliases     uint16        `yaml:"max_topic_aliases"` // 0: as many as the protocol has
+	PublishRate         PublishRate   `yaml:"publish_rate"`      // per client
+	PublishBytes        PublishBytes  `yaml:"publish_bytes"`     // per client
+}
+
+// Rate is a token bucket of things a second. Both are zero, or neither is.
+type Rate struct {
+	PerSecond float64 `yaml:"rate"`
+	Burst     int     `yaml:"burst"`
+}
+
+// What happens to a client that is over its rate.
+const (
+	ActionDelay      = "delay"      // it is read more slowly
+	ActionDrop       = "drop"       // its message is refused
+	ActionDisconnect = "disconnect" // its session ends
+)
+
+// PublishRate is a token bucket of messages. Rate and burst are both zero, or
+// neither is.
+type PublishRate struct {
+	PerSecond float64 `yaml:"rate"`
+	Burst     int     `yaml:"burst"`
+	Action    string  `yaml:"action" oneof:"delay drop disconnect"`
+}
+
+// PublishBytes is a token bucket of bytes. Rate and burst are both zero, or
+// neither is.
+type PublishBytes struct {
+	PerSecond Size   `yaml:"rate"`
+	Burst     Size   `yaml:"burst"`
+	Action    string `yaml:"action" oneof:"delay drop disconnect"`
+}
+
+// Admin is the address of metrics and health.
+type Admin struct {
+	Address   Address `yaml:"address"`    // "": none
+	TokenFile string  `yaml:"token_file"` // given if Address is not local
+}
+
+// The values of Log.Audit that are not the path of a file.
+const (
+	AuditStderr = "stderr"
+	AuditStdout = "stdout"
+	AuditOff    = "off"
+)
+
+// Log says what is written, and where.
+type Log struct {
+	Level  string `yaml:"level" oneof:"debug info warn error"`
+	Format string `yaml:"format" oneof:"auto text json"` // auto: text on a terminal, JSON elsewhere
+	Audit  string `yaml:"audit"`                         // stderr, stdout, off, or a file
+}

@@ -1,0 +1,198 @@
+package configs
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// validate checks what no value shows alone: names and references, what needs
+// what, and the files.
+func (l *loader) validate() {
+	c := &l.cfg
+	listeners := l.names("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
+	backends := l.names("backends", len(c.Backends), func(i int) string { return c.Backends[i].Name })
+	methods := l.names("authn", len(c.Authn), func(i int) string { return c.Authn[i].Name })
+	l.listeners(backends, methods)
+	l.backends()
+	l.authn()
+	l.certificateMethods()
+	l.rules(listeners)
+	l.limits()
+	l.admin()
+	l.log()
+	l.files()
+}
+
+func (l *loader) backends() {
+	c := &l.cfg
+	switch len(c.Backends) {
+	case 0:
+		l.missing("backends", "is required: the broker that stands behind")
+	case 1:
+	default:
+		l.fail("backends[1]", "is one too many: exactly one backend is possible so far")
+	}
+	for i, b := range c.Backends {
+		path := item("backends", i)
+		switch servers := key(path, "servers"); len(b.Servers) {
+		case 0:
+			l.missing(servers, "is required: one server with its address")
+		case 1:
+		default:
+			l.fail(item(servers, 1), "is one too many: exactly one server is possible so far")
+		}
+		for j, server := range b.Servers {
+			l.serverAddress(key(item(key(path, "servers"), j), "address"), server.Address)
+		}
+	}
+}
+
+func (l *loader) serverAddress(path string, a Address) {
+	switch {
+	case a == "":
+		l.missing(path, "is required")
+	case strings.HasPrefix(string(a), ":") || a.port() == "0":
+		l.fail(path, "wants the broker's host and port, not %s", quote(string(a)))
+	}
+	for _, listener := range l.cfg.Listeners {
+		if a != "" && listener.Address == a {
+			l.fail(path, "is a listener's own address: connections would run in a circle")
+		}
+	}
+}
+
+func (l *loader) authn() {
+	c := &l.cfg
+	if len(c.Authn) == 0 {
+		l.missing("authn", "is required: without a method nobody can log in (type: anonymous lets everybody in)")
+	}
+	for i, m := range c.Authn {
+		path := item("authn", i)
+		if m.Type == "" {
+			l.missing(key(path, "type"), "is required")
+			continue
+		}
+		if m.Type == MethodPassword && m.File == "" {
+			l.missing(key(path, "file"), "is required for type password")
+		}
+		if m.Type != MethodPassword && m.File != "" {
+			l.fail(key(path, "file"), "belongs to type password, not %s", m.Type)
+		}
+		if m.Type != MethodCertificate && m.Username != "" {
+			l.fail(key(path, "username"), "belongs to type certificate, not %s", m.Type)
+		}
+	}
+}
+
+// certificateMethods refuses a certificate method that no listener can satisfy:
+// the configuration would not do what it says. It can only be judged when the
+// listeners are right.
+func (l *loader) certificateMethods() {
+	for path := range l.wrong {
+		if strings.HasPrefix(path, "listeners") {
+			return
+		}
+	}
+	if l.meant["listeners"] {
+		return
+	}
+	asks := func(m Method) bool {
+		return slices.ContainsFunc(l.cfg.Listeners, func(s Listener) bool {
+			return s.TLS != nil && s.TLS.ClientAuth != ClientAuthNone && slices.Contains(s.Authn, m.Name)
+		})
+	}
+	for i, m := range l.cfg.Authn {
+		if m.Type == MethodCertificate && m.Name != "" && !asks(m) {
+			l.fail(item("authn", i), "no listener that uses it asks for certificates (tls.client_auth: optional or required)")
+		}
+	}
+}
+
+func (l *loader) limits() {
+	c := &l.cfg.Limits
+	for _, bucket := range []struct {
+		path  string
+		empty bool
+	}{
+		{"limits.connect_rate", c.ConnectRate.PerSecond > 0 && c.ConnectRate.Burst == 0},
+		{"limits.connect_rate_per_ip", c.ConnectRatePerIP.PerSecond > 0 && c.ConnectRatePerIP.Burst == 0},
+		{"limits.publish_rate", c.PublishRate.PerSecond > 0 && c.PublishRate.Burst == 0},
+		{"limits.publish_bytes", c.PublishBytes.PerSecond > 0 && c.PublishBytes.Burst == 0},
+	} {
+		if bucket.empty {
+			l.fail(key(bucket.path, "burst"), "0 would let nothing pass; rate: 0 means no limit")
+		}
+	}
+}
+
+func (l *loader) admin() {
+	a := &l.cfg.Admin
+	if a.Address != "" && !a.Address.Local() && a.TokenFile == "" {
+		l.missing("admin.token_file", "is required off loopback, and the address is %s", a.Address)
+	}
+}
+
+func (l *loader) log() {
+	audit := l.cfg.Log.Audit
+	switch {
+	case slices.Contains([]string{AuditStderr, AuditStdout, AuditOff}, audit):
+	case !strings.ContainsAny(audit, "./"):
+		// A bare word is a misspelt stderr, not the name of a file.
+		l.fail("log.audit", "wants stderr, stdout, off or a file such as audit.log, not %s", quote(audit))
+	default:
+		l.cfg.Log.Audit = l.cfg.resolve(audit)
+		if !isDirectory(filepath.Dir(l.cfg.Log.Audit)) {
+			l.fail("log.audit", "no such directory for %s", quote(audit))
+		}
+	}
+}
+
+// nameForm keeps names fit for logs, metrics and the placeholder ${listener}.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// names checks that each entry of a list has a name of its own and returns the
+// names; nil if one is missing or wrong, since then no reference can be judged.
+func (l *loader) names(list string, n int, name func(int) string) []string {
+	known, sound := []string{}, true
+	for i := range n {
+		path := key(item(list, i), "name")
+		switch text := name(i); {
+		case text == "":
+			l.missing(path, "is required")
+			sound = false
+		case !nameForm.MatchString(text):
+			l.fail(path, "wants up to 64 letters, digits, dots, dashes and underscores, not %s", quote(text))
+			sound = false
+		case slices.Contains(known, text):
+			l.fail(path, "%s is the name of %s too", quote(text), item(list, slices.Index(known, text)))
+		default:
+			known = append(known, text)
+			continue
+		}
+		known = append(known, "") // keeps the positions
+	}
+	if !sound {
+		return nil
+	}
+	return known
+}
+
+// refer checks that name is one of the known; what says what it names. Without
+// known names there is an error about that already.
+func (l *loader) refer(path, what, name string, known []string) {
+	if len(known) == 0 || slices.Contains(known, name) {
+		return
+	}
+	candidates := map[string]bool{}
+	for _, k := range known {
+		candidates[k] = true
+	}
+	msg := fmt.Sprintf("no %s has the name %s", what, quote(name))
+	if guess := nearest(name, candidates); guess != "" {
+		msg += fmt.Sprintf("; did you mean %q?", guess)
+	}
+	l.fail(path, "%s", msg)
+}

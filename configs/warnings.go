@@ -1,0 +1,110 @@
+package configs
+
+import (
+	"net/netip"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Warnings returns what is allowed and weak, a line each, with its path. It
+// looks at the permissions of the files, so the answer is of now.
+func (c *Config) Warnings() []string {
+	w := warnings{config: c}
+	w.plaintext()
+	w.everybody()
+	w.limits()
+	w.permissions()
+	w.found.Sort()
+	lines := make([]string, len(w.found))
+	for i, warning := range w.found {
+		lines[i] = warning.Error()
+	}
+	return lines
+}
+
+type warnings struct {
+	config *Config
+	found  Errors
+}
+
+func (w *warnings) add(path, format string, args ...any) {
+	w.found = append(w.found, w.config.Errorf(path, format, args...))
+}
+
+func (w *warnings) plaintext() {
+	c := w.config
+	for i, s := range c.Listeners {
+		if s.TLS == nil && !s.Address.Local() {
+			w.add(item("listeners", i), "no TLS: passwords and messages cross the network in the clear")
+		}
+	}
+	for i, b := range c.Backends {
+		for j, server := range b.Servers {
+			if !server.Address.Local() {
+				w.add(key(item(key(item("backends", i), "servers"), j), "address"),
+					"not on this machine and no TLS: passwords and messages cross the network in the clear")
+			}
+		}
+	}
+	if c.Admin.Address != "" && !c.Admin.Address.Local() {
+		w.add("admin.address", "no TLS: the token crosses the network in the clear")
+	}
+}
+
+func (w *warnings) everybody() {
+	c := w.config
+	for i, m := range c.Authn {
+		if m.Type == MethodAnonymous {
+			w.add(item("authn", i), "anonymous: lets in clients that nobody knows")
+		}
+	}
+	for i, r := range c.Authz.Rules {
+		if r.Allow != nil && r.forEverybody() && slices.Contains(r.Topics, "#") {
+			w.add(item("authz.rules", i), "allows everybody all topics (#)")
+		}
+	}
+	if len(c.Authz.Rules) == 0 {
+		w.add("authz", "no rules: everything is denied")
+	}
+}
+
+func (r Rule) forEverybody() bool {
+	for _, subject := range [][]string{r.Users, r.ClientIDs, r.Listeners, r.Certs} {
+		if subject != nil && !slices.Contains(subject, "*") {
+			return false
+		}
+	}
+	everywhere := func(p netip.Prefix) bool { return p.Bits() == 0 }
+	return r.IPs == nil || slices.ContainsFunc(r.IPs, everywhere)
+}
+
+func (w *warnings) limits() {
+	l := &w.config.Limits
+	if l.PublishBytes.Action != ActionDelay && l.PublishBytes.Burst > 0 && (l.MaxPacketSize == 0 || l.PublishBytes.Burst < l.MaxPacketSize) {
+		w.add("limits.publish_bytes.burst", "is smaller than max_packet_size: with this action, packets above it never pass")
+	}
+	for _, leaf := range leaves(reflect.ValueOf(&w.config.Limits).Elem(), "limits") {
+		// The burst of a bucket is 0 exactly if its rate is.
+		if path, isBurst := strings.CutSuffix(leaf.path, ".burst"); leaf.value.IsZero() && !isBurst {
+			w.add(strings.TrimSuffix(path, ".rate"), "0 means no limit")
+		}
+	}
+}
+
+// permissions warns of secrets that every user of the machine may read.
+// Windows has no such permissions.
+func (w *warnings) permissions() {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	w.config.eachFile(func(path string, name *string) {
+		public := strings.HasSuffix(path, ".cert") || strings.HasSuffix(path, ".client_ca")
+		info, err := os.Stat(*name)
+		if err == nil && !public && info.Mode().Perm()&0o004 != 0 {
+			w.add(path, "every user of this machine may read the file (mode %04o)", info.Mode().Perm())
+		}
+	})
+}
