@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// maxAliasBytes bounds the Topic Names that one client can make us remember.
+const maxAliasBytes = 64 << 10
+
+var (
+	errAliasRange   = &packets.Error{Code: packets.TopicAliasInvalid, Spec: "MQTT-3.3.2-9", Msg: "Topic Alias above the Topic Alias Maximum"}
+	errAliasUnknown = &packets.Error{Code: packets.ProtocolError, Spec: "section 3.3.2.3.4", Msg: "Topic Alias without a Topic Name"}
+	errAliasBytes   = &packets.Error{Code: packets.QuotaExceeded, Msg: "Topic Names behind Topic Aliases are too long together"}
+)
+
+// aliases follows the Topic Aliases that a client sets (MQTT 5.0 section
+// 3.3.2.3.4), so that every PUBLISH is judged by its Topic Name.
+type aliases struct {
+	max   uint16
+	names []alias
+	bytes int
+}
+
+type alias struct {
+	topic []byte
+	known bool // the broker has been told: a refused PUBLISH binds here only
+}
+
+// resolve gives p the Topic Name that it stands for. It returns the alias that
+// p uses, nil if none, and whether p names its topic by the alias alone.
+func (a *aliases) resolve(p *packets.Packet) (al *alias, bare bool, err error) {
+	if len(p.Props) == 0 {
+		return nil, false, nil
+	}
+	n, ok := p.Props.Uint16(packets.TopicAlias)
+	if !ok {
+		return nil, false, nil
+	}
+	if n > a.max {
+		return nil, false, errAliasRange
+	}
+	if a.names == nil {
+		a.names = make([]alias, a.max)
+	}
+	al = &a.names[n-1]
+	if len(p.Topic) == 0 {
+		if al.topic == nil {
+			return nil, false, errAliasUnknown
+		}
+		p.Topic = al.topic
+		return al, true, nil
+	}
+	if !bytes.Equal(al.topic, p.Topic) {
+		a.bytes += len(p.Topic) - len(al.topic)
+		if a.bytes > maxAliasBytes {
+			return nil, false, errAliasBytes
+		}
+		al.topic, al.known = bytes.Clone(p.Topic), false
+	}
+	return al, false, nil
+}
+
+// forwarded notes that p, which uses al, goes on to the broker. It returns the
+// bytes to send in its place, or nil if p's own will do: a broker that was
+// never told the name gets it now.
+func (al *alias) forwarded(p *packets.Packet, bare bool) []byte {
+	told := al.known || !bare
+	al.known = true
+	if told {
+		return nil
+	}
+	return packets.AppendPublish(nil, p.Version, p.Flags, al.topic, p.ID, p.Props, p.Payload, p.Rest)
+}

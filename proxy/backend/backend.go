@@ -1,0 +1,63 @@
+// Package backend dials the broker that stands behind the proxy.
+//
+// It opens connections and says whether the broker can be reached; it speaks
+// no MQTT. A broker that does not answer is an error within the dial timeout,
+// never a wait without end.
+package backend
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// freshness is how long a successful dial vouches for the broker.
+	freshness = 5 * time.Second
+)
+
+// Server is one broker.
+type Server struct {
+	network, address string
+	dialer           net.Dialer
+	reached          atomic.Int64 // time of the last successful dial, Unix nanoseconds
+}
+
+// NewServer returns the broker at address: "host:port" or "unix:/path".
+func NewServer(address string) *Server {
+	s := &Server{network: "tcp", address: address, dialer: net.Dialer{Timeout: dialTimeout}}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		s.network, s.address = "unix", path
+	}
+	return s
+}
+
+// Address returns the broker's address without "unix:".
+func (s *Server) Address() string { return s.address }
+
+// Dial opens a connection to the broker.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
+	conn, err := s.dialer.DialContext(ctx, s.network, s.address)
+	if err != nil {
+		s.reached.Store(0)
+		return nil, err
+	}
+	s.reached.Store(time.Now().UnixNano())
+	return conn, nil
+}
+
+// Check returns an error if the broker cannot be reached. It dials only if no
+// connection was opened of late.
+func (s *Server) Check(ctx context.Context) error {
+	if time.Since(time.Unix(0, s.reached.Load())) < freshness {
+		return nil
+	}
+	conn, err := s.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}

@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// terms is what a CONNACK lays down for the rest of the session.
+type terms struct {
+	keepAlive time.Duration // zero: none
+	aliases   uint16        // Topic Alias Maximum for the client
+}
+
+// reachBroker dials the broker, sends the CONNECT as it came and passes the
+// CONNACK to the client. What the client sends meanwhile waits in its socket.
+func (c *conn) reachBroker(p *packets.Packet) error {
+	if err := c.dial(p.Raw); err != nil {
+		return asEnding(err, EndBackend, packets.ServerUnavailable)
+	}
+	c.reader.Mark(0)
+	ack, err := c.readConnack()
+	if err != nil {
+		return asEnding(err, EndBackend, packets.ServerUnavailable)
+	}
+	c.agree(ack)
+	if err := c.toClient.write(time.Now(), ack.Raw); err != nil {
+		return &ending{end: EndClientClosed, err: err}
+	}
+	c.brokerReader.Mark(0)
+	if ack.Reason != packets.Success {
+		return &ending{end: EndRefused, err: errors.New(refusalText(ack))}
+	}
+	return nil
+}
+
+// refusalText names the broker's reason in the words of MQTT 5.0.
+func refusalText(ack *packets.Packet) string {
+	if ack.Version == packets.V5 {
+		return ack.Reason.String()
+	}
+	return [...]string{"", "unacceptable protocol version", "identifier rejected", "server unavailable", "bad user name or password", "not authorized"}[ack.Reason]
+}
+
+func (c *conn) dial(connect []byte) error {
+	ctx, cancel := within(c.policy.Limits.ConnectTimeout)
+	defer cancel()
+	socket, err := c.policy.Broker.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.broker = &wire{Conn: socket}
+	c.toBroker.conn, c.toBroker.timeout = socket, c.policy.Limits.PacketTimeout
+	c.mu.Unlock()
+	if err := c.setDeadline(socket, c.policy.Limits.ConnectTimeout); err != nil {
+		return err
+	}
+	_, err = socket.Write(connect)
+	return err
+}
+
+// readConnack reads the broker's answer, which must be the first packet
+// [MQTT-3.2.0-1].
+func (c *conn) readConnack() (*packets.Packet, error) {
+	r := packets.NewReader(packets.Server)
+	r.Version = c.sess.Version
+	c.brokerReader = r
+	for {
+		p, err := r.Next()
+		switch {
+		case err == nil && p.Type != packets.CONNACK:
+			return nil, errors.New("the broker did not begin with a CONNACK")
+		case err == nil:
+			return p, nil
+		case !errors.Is(err, packets.ErrShort):
+			return nil, err
+		}
+		r.Compact()
+		if err := r.Fill(c.broker.Conn); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// agree notes what the CONNACK lays down and lowers what the policy limits. A
+// client that had no identifier takes the one that the broker assigned.
+func (c *conn) agree(ack *packets.Packet) {
+	keepAlive := c.connect.KeepAlive
+	if v, ok := ack.Props.Uint16(packets.ServerKeepAlive); ok { // [MQTT-3.2.2-21]
+		keepAlive = v
+	}
+	c.terms.keepAlive = time.Duration(keepAlive) * time.Second
+	if v, ok := ack.Props.Lookup(packets.TopicAliasMaximum); ok {
+		c.terms.aliases = binary.BigEndian.Uint16(v)
+		if limit := c.policy.Limits.MaxTopicAliases; limit > 0 && limit < c.terms.aliases {
+			c.terms.aliases = limit
+			binary.BigEndian.PutUint16(v, limit) // in place, in ack.Raw
+		}
+	}
+	if id, ok := ack.Props.Lookup(packets.AssignedClientIdentifier); ok && c.sess.ClientID == "" {
+		c.sess.ClientID = string(id)
+	}
+}

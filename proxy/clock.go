@@ -1,0 +1,44 @@
+package proxy
+
+import "time"
+
+// readClock keeps the read deadline of a pump: that of the packet which has
+// begun, or of the silence between packets. The deadline of a packet is set
+// once; its bytes do not move it.
+type readClock struct {
+	perPacket time.Duration // for one whole packet; zero: no limit
+	idle      time.Duration // longest silence between packets; zero: no limit
+	packet    int           // number of the packet that is awaited
+
+	begun    int // number+1 of the packet that the deadline is for; zero: it is for silence
+	deadline time.Time
+}
+
+// arm sets the deadline of the next read of socket. partial says whether some
+// of the packet is there.
+func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) error {
+	limit, begun := r.idle, 0
+	if partial {
+		limit, begun = r.perPacket, r.packet+1
+	}
+	if begun != 0 && begun == r.begun {
+		return nil
+	}
+	r.begun = begun
+	// Setting a deadline costs more than judging a packet, so one that is a
+	// quarter of its time too early will do.
+	if left := r.deadline.Sub(now); limit > 0 && left > limit*3/4 && left <= limit {
+		return nil
+	}
+	if limit == 0 && r.deadline.IsZero() {
+		return nil
+	}
+	r.deadline = time.Time{}
+	if limit > 0 {
+		r.deadline = now.Add(limit)
+	}
+	if err := socket.SetReadDeadline(r.deadline); err != nil {
+		return err
+	}
+	return c.checkStopped()
+}

@@ -1,0 +1,90 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// End is why a connection ended, one word of a fixed set for metrics and logs.
+type End string
+
+// The ends of connections. Those up to EndBackend come before there is a
+// session.
+const (
+	EndHandshake   End = "tls_handshake"       // failed, or a peer that speaks no TLS
+	EndNotMQTT     End = "not_mqtt"            // the first byte begins no CONNECT
+	EndMalformed   End = "malformed_connect"   // or a protocol version nobody knows
+	EndConnectSize End = "connect_too_large"   // CONNECT above its limit
+	EndConnectTime End = "connect_timeout"     // no whole CONNECT in time
+	EndEarly       End = "closed_early"        // the client left before its CONNECT
+	EndCredentials End = "bad_credentials"     // no or wrong credentials
+	EndAuthDown    End = "authn_unavailable"   // a method could not answer
+	EndDenied      End = "connect_denied"      // identity, Will or properties refused
+	EndBackend     End = "backend_unavailable" // no dial, or no CONNACK
+	EndRefused     End = "refused_by_broker"   // CONNACK with a failure
+
+	EndDisconnect   End = "client_disconnect" // DISCONNECT by the client
+	EndClientClosed End = "client_closed"     // without DISCONNECT
+	EndBrokerClosed End = "broker_closed"
+	EndKeepAlive    End = "keep_alive_timeout"
+	EndPacketTime   End = "packet_timeout" // a packet that never became whole
+	EndWriteTime    End = "write_timeout"  // a side that does not read
+	EndProtocol     End = "protocol_error" // by the client
+	EndBrokerError  End = "broker_protocol_error"
+	EndPolicy       End = "policy" // a verdict demanded it
+	EndShutdown     End = "shutdown"
+	EndPanic        End = "panic"
+)
+
+// ending is the error that ends a connection.
+type ending struct {
+	end  End
+	code packets.ReasonCode // for an MQTT 5.0 client; Success: nothing is said
+	err  error              // for the log; may be nil
+	rule string
+}
+
+func (e *ending) Error() string {
+	if e.err == nil {
+		return string(e.end)
+	}
+	return fmt.Sprintf("%s: %v", e.end, e.err)
+}
+
+func (e *ending) Unwrap() error { return e.err }
+
+// asEnding returns err as an ending; an error that is none becomes one with
+// this end and code.
+func asEnding(err error, end End, code packets.ReasonCode) *ending {
+	var e *ending
+	if errors.As(err, &e) {
+		return e
+	}
+	return &ending{end: end, code: code, err: err}
+}
+
+// protocolEnding is the ending for a packet that end's peer got wrong.
+func protocolEnding(err error, end End) *ending {
+	e := &ending{end: end, code: packets.UnspecifiedError, err: err}
+	var pe *packets.Error
+	if errors.As(err, &pe) {
+		e.code = pe.Code
+	}
+	return e
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// isGone reports whether err only says that the peer has left.
+func isGone(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &op) && !op.Timeout()
+}
+
+// errStopped says that the connection is being stopped; why, its ending tells.
+var errStopped = errors.New("stopped")

@@ -1,0 +1,90 @@
+// Package proxy carries MQTT between clients and the broker: listeners, TLS,
+// the handshakes, the life of a session and its two pumps.
+//
+// It moves packets and obeys verdicts; what is allowed is decided by the
+// Policy that it is given: who may connect, who a client is, what a packet may
+// do. It keeps no queue: a slow side becomes back-pressure on the other. It
+// fails closed: no broker is dialled before a client has proved who it is, and
+// a panic ends one session and nothing else.
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+)
+
+// Policy is everything about a listener that a reload can change. It does not
+// change itself: a reload makes a new one. Running sessions are judged by the
+// filters of the new one from their next packet on; limits of time and size
+// hold as they were when the connection came.
+type Policy struct {
+	Listener string // the listener's configured name
+	TLS      *TLS   // nil: plaintext
+	Admit    Admit
+	Authn    Authenticator
+	Up       filters.Chain // client to broker
+	Down     filters.Chain // broker to client
+	Broker   Dialer
+	Limits   Limits
+
+	// Handshakes holds a slot for each TLS handshake that may be in progress
+	// at once, over all listeners. Nil means no limit.
+	Handshakes chan struct{}
+}
+
+// Limits bound one connection. Zero means no limit.
+type Limits struct {
+	HandshakeTimeout time.Duration
+	ConnectTimeout   time.Duration // for the CONNECT, for authentication and dial, and for the CONNACK, each
+	PacketTimeout    time.Duration // for one whole packet, in either direction
+	MaxConnectSize   int           // bytes
+	MaxPacketSize    int           // bytes, of packets from the client
+	MaxTopicAliases  uint16
+}
+
+// Admit decides whether a connection from addr, which is invalid for a Unix
+// socket, is taken at all. The refusal, one word of a fixed set, is empty if
+// it is; release is then called when the connection has ended.
+type Admit func(now time.Time, addr netip.Addr) (release func(), refusal string)
+
+// Authenticator finds out who a client is. An error that is a *packets.Error
+// tells the Reason Code of the refusal.
+type Authenticator interface {
+	Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error)
+}
+
+// Dialer opens connections to the broker.
+type Dialer interface {
+	Dial(ctx context.Context) (net.Conn, error)
+}
+
+// Observer counts what happens. Its methods are called from many goroutines;
+// the strings come from small fixed sets.
+type Observer interface {
+	Opened(listener string)                    // a connection was admitted
+	Closed()                                   // an admitted connection is over
+	Refused(reason string)                     // a connection never became a session
+	Ended(reason string)                       // a session is over
+	Handshake(outcome string, seconds float64) // TLS: ok, resumed, failed
+	Authenticated(method, outcome string)      // accepted, refused, unavailable
+	Decided(action, outcome string, n int)     // packets that the policy judged
+	Traffic(direction string, packets, bytes int)
+}
+
+// Server runs the connections of all listeners.
+type Server struct {
+	observer Observer
+	log      *slog.Logger // for operators
+	audit    *slog.Logger // a line per security event
+	sessions sessions
+}
+
+// NewServer returns a Server without listeners.
+func NewServer(o Observer, log, audit *slog.Logger) *Server {
+	return &Server{observer: o, log: log, audit: audit}
+}

@@ -1,0 +1,273 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// pump moves the packets of one direction. Packets that go on as they came are
+// written from the buffer that they were read into, a run of them at a time,
+// as soon as nothing more is at hand.
+type pump struct {
+	conn   *conn
+	judge  func(now time.Time, pkt *packets.Packet) (filters.Verdict, error)
+	reader *packets.Reader
+	source io.Reader // what reader is filled from
+	socket *wire     // the socket below source
+	to     *sink     // the other side
+	back   *sink     // the sender's side
+	clock  readClock
+	ends   pumpEnds
+
+	now     time.Time // when the last bytes were read
+	replies []byte    // for the sender
+	held    bool      // to.mu is ours: a PUBLISH is being streamed
+	traffic struct{ packets, bytes int }
+}
+
+// pumpEnds is what the ways in which a pump can end mean in its direction.
+type pumpEnds struct {
+	direction  string // for the metrics
+	senderGone End
+	malformed  End
+	otherGone  End
+}
+
+// errDisconnect says that the sender has said goodbye.
+var errDisconnect = errors.New("DISCONNECT")
+
+// loop moves packets until one side ends, and returns how.
+func (p *pump) loop() *ending {
+	p.socket.beforeRead = p.flush
+	p.now = time.Now()
+	err := p.move()
+	if flushed := p.flush(); flushed != nil {
+		err = flushed
+	}
+	return p.ending(err)
+}
+
+func (p *pump) move() error {
+	for {
+		pkt, err := p.reader.Next()
+		switch {
+		case err == nil:
+			err = p.take(pkt)
+			p.clock.packet++
+		case err == packets.ErrShort: //nolint:errorlint // Next returns the bare value, and this runs once per packet
+			err = p.fill()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take does with a packet what its verdict says.
+func (p *pump) take(pkt *packets.Packet) error {
+	p.traffic.packets++
+	p.traffic.bytes += pkt.Size()
+	v, err := p.judge(p.now, pkt)
+	if err != nil {
+		return errors.Join(err, p.takeOut(pkt))
+	}
+	if v.Delay > 0 {
+		if err := p.wait(pkt, v.Delay); err != nil {
+			return err
+		}
+	}
+	if v.Action == filters.Forward {
+		return p.forward(pkt)
+	}
+	if err := p.takeOut(pkt); err != nil {
+		return err
+	}
+	switch v.Action {
+	case filters.Rewrite:
+		if pkt.Rest > 0 {
+			return p.stream(v.Packet)
+		}
+		return p.write(v.Packet)
+	case filters.Reply, filters.Drop:
+		p.replies = append(p.replies, v.Packet...)
+		return p.discard(pkt)
+	default:
+		return &ending{end: EndPolicy, code: v.Reason, rule: v.Rule}
+	}
+}
+
+// forward leaves pkt in the run, which goes out with the next flush.
+func (p *pump) forward(pkt *packets.Packet) error {
+	switch {
+	case pkt.Rest > 0:
+		return p.stream(nil)
+	case pkt.Type == packets.DISCONNECT:
+		return errDisconnect
+	}
+	return nil
+}
+
+// takeOut writes the run in front of pkt and begins a new one behind it.
+func (p *pump) takeOut(pkt *packets.Packet) error {
+	run := p.reader.Run()
+	run = run[:len(run)-len(pkt.Raw)]
+	p.reader.Mark(0)
+	return p.write(run)
+}
+
+// wait holds pkt, and with it all that comes behind it, for d: nothing is
+// read meanwhile, which the sender feels as back-pressure. What is in front of
+// pkt goes on.
+func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
+	run := p.reader.Run()
+	run = run[:len(run)-len(pkt.Raw)]
+	p.reader.Mark(len(pkt.Raw))
+	if err := p.write(run); err != nil {
+		return err
+	}
+	if err := p.sendReplies(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		p.now = time.Now()
+		return nil
+	case <-p.conn.stopped:
+		return errStopped
+	}
+}
+
+// stream sends on a PUBLISH whose payload is not all here: what is in the run,
+// or head in its place, then the payload in chunks. The sink is ours until the
+// last byte, so that nothing gets in between.
+func (p *pump) stream(head []byte) error {
+	// Not while the sink is held: the other pump may hold the sender's and wait
+	// for this one.
+	if err := p.sendReplies(); err != nil {
+		return err
+	}
+	p.to.mu.Lock()
+	p.held = true
+	defer func() {
+		p.held = false
+		p.to.mu.Unlock()
+	}()
+	if err := p.write(head); err != nil {
+		return err
+	}
+	for {
+		more := p.reader.Chunk()
+		if err := p.flush(); err != nil || more == nil {
+			return err
+		}
+		if err := p.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// discard reads the rest of a PUBLISH that goes nowhere.
+func (p *pump) discard(pkt *packets.Packet) error {
+	for pkt.Rest > 0 {
+		more := p.reader.Chunk()
+		p.reader.Mark(0)
+		if more == nil {
+			break
+		}
+		if err := p.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads once. Below TLS the socket is read only when no whole record is
+// at hand, and then it flushes first.
+func (p *pump) fill() error {
+	if !p.reader.Room() {
+		if err := p.flush(); err != nil {
+			return err
+		}
+		p.reader.Compact()
+	}
+	if err := p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial()); err != nil {
+		return err
+	}
+	err := p.reader.Fill(p.source)
+	p.now = time.Now()
+	return err
+}
+
+// flush writes the replies and the run.
+func (p *pump) flush() error {
+	if p.traffic.packets > 0 {
+		p.conn.listener.server.observer.Traffic(p.ends.direction, p.traffic.packets, p.traffic.bytes)
+		p.traffic.packets, p.traffic.bytes = 0, 0
+	}
+	if err := p.sendReplies(); err != nil {
+		return err
+	}
+	run := p.reader.Run()
+	p.reader.Mark(0)
+	return p.write(run)
+}
+
+func (p *pump) sendReplies() error {
+	if len(p.replies) == 0 {
+		return nil
+	}
+	b := p.replies
+	p.replies = p.replies[:0]
+	if err := p.back.write(p.now, b); err != nil {
+		return p.writeEnding(err, p.ends.senderGone)
+	}
+	return nil
+}
+
+func (p *pump) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	var err error
+	if p.held {
+		err = p.to.writeLocked(p.now, b)
+	} else {
+		err = p.to.write(p.now, b)
+	}
+	if err != nil {
+		return p.writeEnding(err, p.ends.otherGone)
+	}
+	return nil
+}
+
+func (p *pump) writeEnding(err error, gone End) error {
+	if isTimeout(err) {
+		return &ending{end: EndWriteTime, err: err}
+	}
+	return &ending{end: gone, err: err}
+}
+
+// ending says what err, which ended the loop, means.
+func (p *pump) ending(err error) *ending {
+	var e *ending
+	var violation *packets.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &violation):
+		return &ending{end: p.ends.malformed, code: violation.Code, err: violation}
+	case errors.Is(err, errDisconnect) && p.ends.senderGone == EndClientClosed:
+		return &ending{end: EndDisconnect}
+	case isTimeout(err) && p.reader.Partial():
+		return &ending{end: EndPacketTime, code: packets.ProtocolError}
+	case isTimeout(err):
+		return &ending{end: EndKeepAlive, code: packets.KeepAliveTimeout}
+	}
+	return &ending{end: p.ends.senderGone, err: err}
+}

@@ -1,0 +1,35 @@
+package proxy
+
+import "github.com/mqttward/mqttward/packets"
+
+// refuse ends a connection that did not become a session: with a CONNACK, if
+// a CONNECT of a known version has been seen, and an orderly close.
+func (c *conn) refuse(e *ending) *ending {
+	c.refused = true
+	if stopped := c.ending.Load(); stopped != nil {
+		e = stopped
+	}
+	if c.broker != nil {
+		_ = c.broker.Close()
+	}
+	if b := connackFor(c.reader.Version, e); b != nil || e.end == EndRefused {
+		c.toClient.finish(b)
+		linger(c.client, c.wire.Conn)
+	}
+	return e
+}
+
+// connackFor is the CONNACK for a refusal, nil for silence.
+func connackFor(v packets.Version, e *ending) []byte {
+	switch {
+	case v == 0, e.code == packets.Success:
+		return nil
+	case e.end == EndMalformed && v < packets.V5 && e.code != packets.UnsupportedProtocolVersion && e.code != packets.ClientIdentifierNotValid:
+		return nil // [MQTT-3.1.4-1] of 3.1.1: a malformed CONNECT gets no answer
+	}
+	code := e.code
+	if code == packets.ServerShuttingDown { // no code of CONNACK
+		code = packets.ServerUnavailable
+	}
+	return packets.AppendConnack(nil, min(v, packets.V5), false, code, nil)
+}
