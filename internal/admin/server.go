@@ -1,0 +1,124 @@
+// Package admin is the proxy's side door for its operators: health for
+// supervisors and load balancers, metrics for Prometheus.
+//
+// It reads what the other packages report and changes nothing in them. It
+// does not judge MQTT, does not log traffic and serves no path but its own.
+//
+// Liveness depends on nothing, so that a broker that is down never gets the
+// proxy restarted; readiness is whatever the application says. Where a token
+// is set everything but health asks for it. A metric that cannot be counted
+// under its own labels is counted under "other".
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// The limits of the server. Its clients are few and near; whoever is slower
+// or asks for more than this is not one of them.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 10 * time.Second
+	replyTimeout   = 30 * time.Second
+	idleTimeout    = 2 * time.Minute // longer than a scrape interval
+	maxHeader      = 8 << 10
+	maxConnections = 64
+)
+
+// Options are what a Server serves. Metrics, Ready and Log are required.
+type Options struct {
+	Metrics *Metrics
+	// Ready returns nil while the proxy takes clients, else a sentence why
+	// not. It is told to everybody who can reach the server, may be called
+	// from any goroutine and must not block.
+	Ready func() error
+	Token Token // the zero Token: none is asked for
+	Log   *slog.Logger
+}
+
+// Server is the admin HTTP server.
+type Server struct{ http *http.Server }
+
+// New returns a server that does not listen yet.
+func New(o Options) *Server {
+	return &Server{http: &http.Server{
+		Handler:           routes(o),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      replyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}}
+}
+
+// Serve answers requests on l until Shutdown, which makes it return nil. It
+// closes l.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(netutil.LimitListener(l, maxConnections))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown takes no new requests and waits for those in progress; when ctx
+// ends first it cuts them off and returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// routes are the paths of the server. The health of the proxy is no secret
+// and its askers carry none; everything else, paths that do not exist
+// included, is behind the token.
+func routes(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/livez", live)
+	mux.HandleFunc("/readyz", ready(o.Ready))
+	mux.Handle("/metrics", o.Token.guard(o.Metrics.handler()))
+	mux.Handle("/", o.Token.guard(http.NotFoundHandler()))
+	return readOnly(mux)
+}
+
+// readOnly refuses every method that could mean a change.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func live(w http.ResponseWriter, _ *http.Request) { ok(w) }
+
+func ready(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		ok(w)
+	}
+}
+
+func ok(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n") // who asked has gone: nothing to do
+}

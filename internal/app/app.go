@@ -1,0 +1,191 @@
+// Package app turns a configuration into a running proxy: it builds the parts,
+// opens the sockets, reloads and shuts down. It is the only package that knows
+// all the others, and holds no logic of theirs.
+//
+// A configuration that cannot be built whole is not built at all: at start
+// that is an error, on reload everything stays as it was.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/filters/authn/password"
+	"github.com/mqttward/mqttward/internal/admin"
+	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
+)
+
+// Build says which program this is.
+type Build struct {
+	Version, Commit, Date string
+}
+
+// drainTime is how long sessions may take to end at shutdown.
+const drainTime = 10 * time.Second
+
+// App is a running proxy.
+type App struct {
+	path    string
+	flags   *pflag.FlagSet
+	logs    *Logs
+	metrics *admin.Metrics
+	server  *proxy.Server
+	shared  shared
+
+	admin         *admin.Server
+	adminListener net.Listener
+	draining      atomic.Bool
+	serving       sync.WaitGroup
+
+	mu        sync.Mutex // one reload at a time; guards the rest
+	current   atomic.Pointer[built]
+	listeners []*listener
+}
+
+// listener is an open socket and what serves it.
+type listener struct {
+	address configs.Address
+	socket  net.Listener
+	proxy   *proxy.Listener
+}
+
+// Start loads the configuration at path and begins to serve it. The error is
+// a configs.Errors if the configuration is wrong.
+func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
+	cfg, err := configs.Load(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := OpenLogs(cfg.Log)
+	if err != nil {
+		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
+	}
+	a := &App{
+		path: path, flags: flags, logs: logs,
+		metrics: admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
+		shared: shared{
+			gate: ratelimit.NewGate(gateLimits(cfg)),
+			pool: password.NewPool(runtime.GOMAXPROCS(0)),
+		},
+	}
+	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
+	built, err := build(cfg, a.shared, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.serveAdmin(cfg); err != nil {
+		return nil, err
+	}
+	if err := a.apply(built); err != nil {
+		return nil, errors.Join(err, a.Shutdown())
+	}
+	a.metrics.Reloaded(true)
+	for _, w := range cfg.Warnings() {
+		logs.Log.Warn("weak setting", "warning", w)
+	}
+	logs.Log.Info("ready", "version", b.Version, "config", path)
+	return a, nil
+}
+
+// Addrs returns the addresses of the listeners, in the order of the
+// configuration.
+func (a *App) Addrs() []net.Addr {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var addrs []net.Addr
+	for _, l := range a.listeners {
+		addrs = append(addrs, l.socket.Addr())
+	}
+	return addrs
+}
+
+// AdminAddr returns the address of health and metrics, nil if there is none.
+func (a *App) AdminAddr() net.Addr {
+	if a.adminListener == nil {
+		return nil
+	}
+	return a.adminListener.Addr()
+}
+
+// Log returns the log for operators.
+func (a *App) Log() *slog.Logger { return a.logs.Log }
+
+func (a *App) serveAdmin(cfg *configs.Config) error {
+	if cfg.Admin.Address == "" {
+		return nil
+	}
+	var token admin.Token
+	if cfg.Admin.TokenFile != "" {
+		secret, err := os.ReadFile(cfg.Admin.TokenFile)
+		if err == nil {
+			token, err = admin.NewToken(secret)
+		}
+		if err != nil {
+			return configs.Errors{cfg.Errorf("admin.token_file", "%v", err)}
+		}
+	}
+	socket, err := listen(cfg.Admin.Address)
+	if err != nil {
+		return fmt.Errorf("admin.address: %w", err)
+	}
+	a.adminListener = socket
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Token: token, Log: a.logs.Log})
+	a.serving.Go(func() {
+		if err := a.admin.Serve(socket); err != nil {
+			a.logs.Log.Error("admin stopped", "error", err)
+		}
+	})
+	return nil
+}
+
+// readyTimeout bounds the question whether the broker is there.
+const readyTimeout = 2 * time.Second
+
+// ready reports why no clients should be sent here.
+func (a *App) ready() error {
+	if a.draining.Load() {
+		return errors.New("draining")
+	}
+	b := a.current.Load()
+	if b == nil {
+		return errors.New("starting")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if b.broker.Check(ctx) != nil {
+		return errors.New("the broker cannot be reached")
+	}
+	return nil
+}
+
+// Shutdown stops accepting, ends the sessions and waits for them, for
+// drainTime at most.
+func (a *App) Shutdown() error {
+	a.draining.Store(true)
+	a.mu.Lock()
+	for _, l := range a.listeners {
+		_ = l.socket.Close()
+	}
+	a.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := a.server.Shutdown(ctx)
+	if a.admin != nil {
+		err = errors.Join(err, a.admin.Shutdown(ctx))
+	}
+	a.serving.Wait()
+	a.logs.Log.Info("stopped")
+	return errors.Join(err, a.logs.Close())
+}

@@ -1,0 +1,271 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/filters/authn"
+	"github.com/mqttward/mqttward/filters/authn/anonymous"
+	"github.com/mqttward/mqttward/filters/authn/certificate"
+	"github.com/mqttward/mqttward/filters/authn/password"
+	"github.com/mqttward/mqttward/filters/authz"
+	"github.com/mqttward/mqttward/filters/quota"
+	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/proxy/backend"
+	"github.com/mqttward/mqttward/ratelimit"
+)
+
+// built is what a configuration becomes: a policy per listener, and the parts
+// that they share. It does not change.
+type built struct {
+	config     *configs.Config
+	policies   []*proxy.Policy // as config.Listeners
+	methods    map[string]authn.Authenticator
+	authz      *authz.Policy
+	quota      *quota.Quota
+	broker     *backend.Server
+	handshakes chan struct{}
+}
+
+// shared is what outlives a reload: counts of what is running.
+type shared struct {
+	gate *ratelimit.Gate
+	pool *password.Pool
+}
+
+// builder makes a built and collects what is wrong with the configuration.
+type builder struct {
+	*built
+	shared shared
+	errs   configs.Errors
+}
+
+// build turns cfg into policies. Parts whose configuration is that of last,
+// which may be nil, are taken over with their state. The error is a
+// configs.Errors with all that is wrong.
+func build(cfg *configs.Config, sh shared, last *built) (*built, error) {
+	b := &builder{built: &built{config: cfg, methods: map[string]authn.Authenticator{}}, shared: sh}
+	b.buildAuthn()
+	b.buildAuthz()
+	b.keepOrMake(last)
+	for i := range cfg.Listeners {
+		b.policies = append(b.policies, b.policy(i))
+	}
+	if len(b.errs) > 0 {
+		b.errs.Sort()
+		return nil, b.errs
+	}
+	return b.built, nil
+}
+
+func (b *builder) fail(path string, err error) {
+	b.errs = append(b.errs, b.config.Errorf(path, "%v", err))
+}
+
+func (b *builder) buildAuthn() {
+	for i, m := range b.config.Authn {
+		path := fmt.Sprintf("authn[%d]", i)
+		switch m.Type {
+		case configs.MethodPassword:
+			users, err := password.Load(m.File)
+			if err != nil {
+				b.fail(path+".file", err)
+				continue
+			}
+			b.methods[m.Name] = password.New(m.Name, users, b.shared.pool)
+		case configs.MethodCertificate:
+			method, err := newCertificate(m)
+			if err != nil {
+				b.fail(path+".username", err)
+				continue
+			}
+			b.methods[m.Name] = method
+		case configs.MethodAnonymous:
+			b.methods[m.Name] = anonymous.New(m.Name)
+		}
+	}
+}
+
+func newCertificate(m configs.Method) (authn.Authenticator, error) {
+	t, err := filters.ParseTemplate(m.Username)
+	if err != nil {
+		return nil, err
+	}
+	return certificate.New(m.Name, t)
+}
+
+func (b *builder) buildAuthz() {
+	rules := make([]authz.Rule, 0, len(b.config.Authz.Rules))
+	for i, r := range b.config.Authz.Rules {
+		rule := ruleOf(r)
+		if err := rule.Validate(); err != nil {
+			b.fail(fmt.Sprintf("authz.rules[%d]", i), err)
+			continue
+		}
+		rules = append(rules, rule)
+	}
+	policy, err := authz.New(rules)
+	if err != nil {
+		b.fail("authz.rules", err)
+	}
+	b.authz = policy
+}
+
+func ruleOf(r configs.Rule) authz.Rule {
+	rule := authz.Rule{
+		Name: r.Name, Place: r.Place.String(),
+		Users: r.Users, ClientIDs: r.ClientIDs, Listeners: r.Listeners, Certs: r.Certs, IPs: r.IPs,
+		Deny: r.Deny != nil, Topics: r.Topics, Retain: r.Retain,
+	}
+	for _, action := range append(r.Allow, r.Deny...) { // one of them is nil
+		switch action {
+		case configs.ActionPublish:
+			rule.Publish = true
+		case configs.ActionSubscribe:
+			rule.Subscribe = true
+		}
+	}
+	for _, q := range r.QoS {
+		rule.QoS = append(rule.QoS, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
+	}
+	return rule
+}
+
+// keepOrMake takes over the parts of last that have not changed.
+func (b *builder) keepOrMake(last *built) {
+	limits := &b.config.Limits
+	address := string(b.config.Backends[0].Servers[0].Address)
+	if last != nil {
+		old := last.config
+		if old.Limits.PublishRate == limits.PublishRate && old.Limits.PublishBytes == limits.PublishBytes {
+			b.quota = last.quota
+		}
+		if string(old.Backends[0].Servers[0].Address) == address {
+			b.broker = last.broker
+		}
+		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
+			b.handshakes = last.handshakes
+		}
+	}
+	if b.quota == nil {
+		b.quota = newQuota(limits)
+	}
+	if b.broker == nil {
+		b.broker = backend.NewServer(address)
+	}
+	if b.handshakes == nil && limits.MaxHandshakes > 0 {
+		b.handshakes = make(chan struct{}, limits.MaxHandshakes)
+	}
+}
+
+// minClients is for how many clients publish rates are kept apart, at least.
+const minClients = 10_000
+
+var overQuota = map[string]quota.Action{
+	configs.ActionDelay:      quota.Delay,
+	configs.ActionDrop:       quota.Drop,
+	configs.ActionDisconnect: quota.Disconnect,
+}
+
+func newQuota(l *configs.Limits) *quota.Quota {
+	return quota.New(quota.Limits{
+		Messages:       ratelimit.Rate{PerSecond: l.PublishRate.PerSecond, Burst: l.PublishRate.Burst},
+		Bytes:          ratelimit.Rate{PerSecond: float64(l.PublishBytes.PerSecond), Burst: int(l.PublishBytes.Burst)},
+		MessagesAction: overQuota[l.PublishRate.Action],
+		BytesAction:    overQuota[l.PublishBytes.Action],
+	}, max(minClients, l.MaxConnections))
+}
+
+// policy makes the policy of listener i.
+func (b *builder) policy(i int) *proxy.Policy {
+	l, limits := &b.config.Listeners[i], &b.config.Limits
+	p := &proxy.Policy{
+		Listener: l.Name,
+		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
+		Authn:    b.chain(l.Authn),
+		Up:       filters.Chain{b.authz, b.quota},
+		Broker:   b.broker,
+		Limits: proxy.Limits{
+			HandshakeTimeout: limits.HandshakeTimeout,
+			ConnectTimeout:   limits.ConnectTimeout,
+			PacketTimeout:    limits.PacketTimeout,
+			MaxConnectSize:   int(limits.MaxConnectSize),
+			MaxPacketSize:    int(limits.MaxPacketSize),
+			MaxTopicAliases:  limits.MaxTopicAliases,
+		},
+		Handshakes: b.handshakes,
+	}
+	if l.TLS != nil {
+		p.TLS = b.buildTLS(fmt.Sprintf("listeners[%d].tls", i), l.TLS)
+	}
+	return p
+}
+
+// admit asks the listener's networks, then the gate that all listeners share.
+func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
+	gate := b.shared.gate
+	return func(now time.Time, addr netip.Addr) (func(), string) {
+		if !networks.Permit(addr) {
+			return nil, string(ratelimit.DeniedNetwork)
+		}
+		release, refusal := gate.Admit(now, addr)
+		return release, string(refusal)
+	}
+}
+
+// chain returns the methods of these names in order, or all of them.
+func (b *builder) chain(names []string) authn.Chain {
+	if names == nil {
+		for _, m := range b.config.Authn {
+			names = append(names, m.Name)
+		}
+	}
+	var chain authn.Chain
+	for _, name := range names {
+		if m, ok := b.methods[name]; ok {
+			chain = append(chain, m)
+		}
+	}
+	return chain
+}
+
+var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+var clientAuth = map[string]tls.ClientAuthType{
+	configs.ClientAuthNone:     tls.NoClientCert,
+	configs.ClientAuthOptional: tls.VerifyClientCertIfGiven,
+	configs.ClientAuthRequired: tls.RequireAndVerifyClientCert,
+}
+
+func (b *builder) buildTLS(path string, t *configs.TLS) *proxy.TLS {
+	o := proxy.TLSOptions{MinVersion: tlsVersions[t.MinVersion], ClientAuth: clientAuth[t.ClientAuth]}
+	for i, pair := range t.Certificates {
+		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
+		if err != nil {
+			// crypto/tls names its package, which says nothing to an operator.
+			b.fail(fmt.Sprintf("%s.certificates[%d]", path, i), errors.New(strings.TrimPrefix(err.Error(), "tls: ")))
+			continue
+		}
+		o.Certificates = append(o.Certificates, cert)
+	}
+	if t.ClientCA != "" {
+		o.ClientCAs = x509.NewCertPool()
+		pem, err := os.ReadFile(t.ClientCA)
+		if err == nil && !o.ClientCAs.AppendCertsFromPEM(pem) {
+			err = errors.New("no certificate in PEM form in it")
+		}
+		if err != nil {
+			b.fail(path+".client_ca", err)
+		}
+	}
+	return proxy.NewTLS(o)
+}

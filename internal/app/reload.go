@@ -1,0 +1,132 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
+)
+
+// Reload loads the configuration again and puts it in force, without ending a
+// session. If anything is wrong with it, nothing changes.
+func (a *App) Reload() error {
+	err := a.reload()
+	a.metrics.Reloaded(err == nil)
+	if err != nil {
+		a.logs.Log.Error("reload failed: the configuration stays as it was", "error", err)
+		return err
+	}
+	a.logs.Log.Info("configuration reloaded", "config", a.path)
+	return nil
+}
+
+func (a *App) reload() error {
+	cfg, err := configs.Load(a.path, a.flags)
+	if err != nil {
+		return err
+	}
+	last := a.current.Load()
+	next, err := build(cfg, a.shared, last)
+	if err != nil {
+		return err
+	}
+	if err := a.apply(next); err != nil {
+		return err
+	}
+	if cfg.Admin != last.config.Admin {
+		a.logs.Log.Warn("admin has changed: it takes effect after a restart")
+	}
+	return a.logs.Reopen(cfg.Log)
+}
+
+// apply opens the listeners that are new, hands all of them their policies and
+// closes those that are gone.
+func (a *App) apply(b *built) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining.Load() {
+		return errors.New("shutting down")
+	}
+	old := slices.Clone(a.listeners)
+	var next, opened []*listener
+	for i := range b.config.Listeners {
+		address := b.config.Listeners[i].Address
+		at := slices.IndexFunc(old, func(l *listener) bool { return l.address == address })
+		if at >= 0 {
+			next = append(next, old[at])
+			old = slices.Delete(old, at, at+1)
+			continue
+		}
+		socket, err := listen(address)
+		if err != nil {
+			for _, l := range opened {
+				_ = l.socket.Close()
+			}
+			return fmt.Errorf("listeners[%d].address: %w", i, err)
+		}
+		l := &listener{address: address, socket: socket}
+		next, opened = append(next, l), append(opened, l)
+	}
+	// From here nothing fails.
+	a.shared.gate.SetLimits(gateLimits(b.config))
+	a.current.Store(b)
+	for i, l := range next {
+		a.serve(l, b.policies[i])
+	}
+	for _, l := range old {
+		_ = l.socket.Close()
+		a.logs.Log.Info("listener closed", "address", l.socket.Addr().String())
+	}
+	a.listeners = next
+	return nil
+}
+
+// serve puts l under policy p, and begins to accept if it is new.
+func (a *App) serve(l *listener, p *proxy.Policy) {
+	if l.proxy != nil {
+		l.proxy.SetPolicy(p)
+		return
+	}
+	l.proxy = a.server.NewListener(p)
+	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
+	a.serving.Go(func() { l.proxy.Serve(l.socket) })
+}
+
+func gateLimits(cfg *configs.Config) ratelimit.Limits {
+	l := &cfg.Limits
+	return ratelimit.Limits{
+		Total:         l.MaxConnections,
+		PerPrefix:     l.MaxConnectionsPerIP,
+		Rate:          ratelimit.Rate{PerSecond: l.ConnectRate.PerSecond, Burst: l.ConnectRate.Burst},
+		PerPrefixRate: ratelimit.Rate{PerSecond: l.ConnectRatePerIP.PerSecond, Burst: l.ConnectRatePerIP.Burst},
+	}
+}
+
+// listen opens a socket. A Unix socket that a dead process has left behind is
+// replaced; one that somebody serves is not.
+func listen(a configs.Address) (net.Listener, error) {
+	network, address := a.Split()
+	socket, err := net.Listen(network, address)
+	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
+		return socket, err
+	}
+	info, statErr := os.Stat(address)
+	if statErr != nil || info.Mode().Type() != fs.ModeSocket {
+		return nil, err
+	}
+	if conn, dialErr := net.Dial(network, address); dialErr == nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if os.Remove(address) != nil {
+		return nil, err
+	}
+	return net.Listen(network, address)
+}
