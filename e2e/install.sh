@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs what the end-to-end tests talk to: Debian's broker mosquitto and its
+# clients. It does nothing where they are there already.
+set -eu
+
+packages='mosquitto mosquitto-clients'
+
+# Debian puts the broker where only root looks.
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+
+present() {
+	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd; do
+		command -v "$command" >/dev/null || return 1
+	done
+}
+
+give_up() {
+	echo "The end-to-end tests need $packages: $1." >&2
+	echo "Install them and run this again." >&2
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# Mirrors fail now and then.
+retry() {
+	for pause in 2 5 10; do
+		"$@" && return
+		echo "failed, again in $pause s: $*" >&2
+		sleep "$pause"
+	done
+	"$@"
+}
+
+present && exit 0
+command -v apt-get >/dev/null || give_up 'there is no apt-get here to install them with'
+[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || give_up 'installing them takes root or sudo'
+
+retry as_root apt-get update -q || give_up 'apt-get update failed'
+# $packages is two words.
+# shellcheck disable=SC2086
+retry as_root env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -q -y --no-install-recommends $packages || give_up 'apt-get install failed'
+present || give_up 'they were installed and are still not there'
