@@ -72,7 +72,7 @@ func readLine(r io.Reader) ([]byte, error) {
 }
 
 func promptPassword() ([]byte, error) {
-	stdin := int(os.Stdin.Fd()) //nolint:gosec // G115: a descriptor fits
+	stdin := int(os.Stdin.Fd())
 	if !term.IsTerminal(stdin) {
 		return nil, usageError{errors.New("no terminal to ask for the password; use --password-file")}
 	}

@@ -47,7 +47,7 @@ func OpenLogs(c configs.Log) (*Logs, error) {
 
 func handler(f *os.File, format string, level slog.Leveler) slog.Handler {
 	o := &slog.HandlerOptions{Level: level}
-	if format == "text" || format == "auto" && term.IsTerminal(int(f.Fd())) { //nolint:gosec // G115: a descriptor fits
+	if format == "text" || format == "auto" && term.IsTerminal(int(f.Fd())) {
 		return slog.NewTextHandler(f, o)
 	}
 	return slog.NewJSONHandler(f, o)
