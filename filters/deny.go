@@ -32,7 +32,7 @@ func Deny(s *Session, p *packets.Packet, rc packets.ReasonCode, rule string) Ver
 
 // denyPublish answers as the receiver of the message would. MQTT 3.x has no
 // refusal: the positive acknowledgement is final and keeps the client from
-// repeating itself [MQTT-3.3.5-2].
+// repeating itself [MQTT-3.3.5-2] of 3.1.1.
 func (s *Session) denyPublish(p *packets.Packet, v Verdict) Verdict {
 	switch p.QoS() {
 	case 0:

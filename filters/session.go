@@ -22,6 +22,7 @@ type Session struct {
 	mu      sync.Mutex
 	refused map[uint16]struct{}             // QoS 2 publishes of MQTT 3.x that wait for a PUBREL
 	pending map[uint16][]packets.ReasonCode // SUBSCRIBEs sent on in part; a slot per filter
+	waiting int                             // slots in pending
 }
 
 // Value returns what the placeholder name stands for in this session.

@@ -3,9 +3,9 @@ package filters
 import "github.com/mqttward/mqttward/packets"
 
 const (
-	// maxPending bounds the SUBSCRIBEs of one client that were sent on in part
-	// and have no SUBACK yet.
-	maxPending = 64
+	// maxWaiting bounds the Topic Filters of one client whose SUBSCRIBE was sent
+	// on in part and has no SUBACK yet.
+	maxWaiting = 4096
 	// slotOpen marks the code of a filter that the broker answers. It is not a
 	// Reason Code.
 	slotOpen packets.ReasonCode = 0xFF
@@ -30,13 +30,14 @@ func (s *Session) subscribe(p *packets.Packet, v Verdict) Verdict {
 	case len(allowed) == 0:
 		v.Action, v.Packet = Reply, packets.AppendSuback(nil, s.Version, p.ID, nil, slots)
 		return v
-	case len(s.pending) >= maxPending:
+	case s.waiting+len(slots) > maxWaiting:
 		return Verdict{Action: Disconnect, Reason: packets.ReceiveMaximumExceeded, Rule: "subscriptions in flight"}
 	}
 	if s.pending == nil {
 		s.pending = make(map[uint16][]packets.ReasonCode)
 	}
 	s.pending[p.ID] = slots
+	s.waiting += len(slots)
 	v.Action, v.Packet = Rewrite, packets.AppendSubscribe(nil, s.Version, p.ID, p.Props, allowed)
 	return v
 }
@@ -66,7 +67,7 @@ func refusal(v packets.Version, o packets.SubscribeOptions, rc packets.ReasonCod
 	case packets.V5:
 		return max(rc, packets.UnspecifiedError)
 	case packets.V311:
-		return packets.UnspecifiedError // 0x80, its only failure [MQTT-3.9.3-2]
+		return packets.UnspecifiedError // its only failure, [MQTT-3.9.3-2] of 3.1.1
 	default:
 		// MQTT 3.1 has no failure code: the subscription is granted and nothing
 		// is ever delivered for it.
@@ -84,6 +85,7 @@ func (s *Session) mergeSuback(p *packets.Packet, v Verdict) Verdict {
 		return v
 	}
 	delete(s.pending, p.ID)
+	s.waiting -= len(slots)
 	codes := p.Payload
 	for i, rc := range slots {
 		if rc != slotOpen {

@@ -4,8 +4,12 @@
 // The rules that can apply to a client at all are chosen, and their
 // placeholders filled in, once per session; what is left per packet is a walk
 // over few topic patterns. The package judges what clients send: PUBLISH,
-// SUBSCRIBE and the Will in CONNECT. It fails closed: a placeholder without a
-// safe value makes its rule not match, no rules deny everything.
+// SUBSCRIBE and the Will in CONNECT. It does not judge what a broker delivers:
+// a subscription is granted only if all that it can deliver is allowed.
+//
+// It fails closed: names and networks that no client could have are refused
+// when rules are compiled, a topic with a placeholder that has no safe value
+// matches nothing, and no rules deny everything.
 package authz
 
 import (
@@ -92,7 +96,8 @@ func compile(r Rule) (rule, error) {
 	if err := c.compileQoS(); err != nil {
 		return c, err
 	}
-	return c, c.compileTopics()
+	err := c.compileTopics()
+	return c, err
 }
 
 // checkSubjects refuses what would never match: a deny rule that is silently

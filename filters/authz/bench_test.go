@@ -1,0 +1,58 @@
+package authz
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// BenchmarkFilter judges a PUBLISH that the last rule allows. Rules for others
+// must cost nothing.
+func BenchmarkFilter(b *testing.B) {
+	for _, n := range []struct{ own, others int }{{10, 0}, {10, 1000}, {1000, 0}} {
+		b.Run(fmt.Sprintf("rules=%d,others=%d", n.own, n.others), func(b *testing.B) {
+			v, s := benchmarkView(b, n.own, n.others)
+			p := parse(b, publish(packets.V5, 0, "plant/line-a/robot/temperature", nil), packets.V5)
+			b.ReportAllocs()
+			for b.Loop() {
+				if v.Filter(time.Time{}, s, p).Action != filters.Forward {
+					b.Fatal("not allowed")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkView chooses the rules for a session.
+func BenchmarkView(b *testing.B) {
+	for _, n := range []struct{ own, others int }{{10, 0}, {10, 1000}, {1000, 0}} {
+		b.Run(fmt.Sprintf("rules=%d,others=%d", n.own, n.others), func(b *testing.B) {
+			policy, s := benchmarkPolicy(b, n.own, n.others), user("bob")
+			b.ReportAllocs()
+			for b.Loop() {
+				policy.View(s)
+			}
+		})
+	}
+}
+
+func benchmarkView(b *testing.B, own, others int) (*View, *filters.Session) {
+	s := user("bob")
+	return benchmarkPolicy(b, own, others).View(s), s
+}
+
+func benchmarkPolicy(b *testing.B, own, others int) *Policy {
+	var rules []Rule
+	for i := range others {
+		r := allow("#")
+		r.Users = []string{fmt.Sprintf("robot-%d", i)}
+		rules = append(rules, r)
+	}
+	for i := range own - 1 {
+		rules = append(rules, allow(fmt.Sprintf("plant/+/cell-%d/#", i)))
+	}
+	return compiled(b, append(rules, allow("plant/line-a/#"))...)
+}

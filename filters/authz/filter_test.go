@@ -1,0 +1,236 @@
+package authz
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+var versions = []packets.Version{packets.V31, packets.V311, packets.V5}
+
+func parse(t testing.TB, b []byte, v packets.Version) *packets.Packet {
+	t.Helper()
+	p, err := packets.Parse(b, v, packets.Client)
+	if err != nil {
+		t.Fatalf("% x: %v", b, err)
+	}
+	return p
+}
+
+func publish(v packets.Version, flags byte, topic string, ps packets.Properties) []byte {
+	return packets.AppendPublish(nil, v, flags, []byte(topic), 7, ps, []byte("payload"), 0)
+}
+
+// responseTopic is a property section with a Response Topic.
+func responseTopic(topic string) packets.Properties {
+	return append(packets.Properties{byte(packets.ResponseTopic), 0, byte(len(topic))}, topic...)
+}
+
+// judge lets the policy judge one packet of bob's.
+func judge(t *testing.T, policy *Policy, v packets.Version, b []byte) filters.Verdict {
+	t.Helper()
+	s := user("bob")
+	s.Version = v
+	p, err := packets.Parse(b, v, packets.Client)
+	if packets.Type(b[0]>>4) == packets.CONNECT {
+		p, err = packets.Parse(b, 0, packets.Client)
+	}
+	if err != nil {
+		t.Fatalf("% x: %v", b, err)
+	}
+	return filters.Chain{policy}.Open(s).JudgeUp(time.Time{}, s, p)
+}
+
+func TestFilterPublish(t *testing.T) {
+	policy := compiled(t, deny("a/secret"), allow("a/#"))
+	for _, v := range versions {
+		for qos := range byte(3) {
+			if got := judge(t, policy, v, publish(v, qos<<1, "a/b", nil)); got.Action != filters.Forward {
+				t.Errorf("MQTT %v QoS %d allowed: %+v", v, qos, got)
+			}
+			got := judge(t, policy, v, publish(v, qos<<1, "a/secret", nil))
+			want := filters.Reply
+			if qos == 0 {
+				want = filters.Drop
+			}
+			if got.Action != want || got.Reason != packets.NotAuthorized || got.Rule != "0" {
+				t.Errorf("MQTT %v QoS %d denied: %+v", v, qos, got)
+			}
+		}
+	}
+}
+
+// TestFilterRetain: the flag of the packet is what rules with retain see.
+func TestFilterRetain(t *testing.T) {
+	r := allow("a")
+	r.Retain = new(bool)
+	policy := compiled(t, r)
+	for _, v := range versions {
+		if got := judge(t, policy, v, publish(v, 0, "a", nil)); got.Action != filters.Forward {
+			t.Errorf("MQTT %v: %+v", v, got)
+		}
+		if got := judge(t, policy, v, publish(v, 1, "a", nil)); got.Action != filters.Drop || got.Rule != noRule {
+			t.Errorf("MQTT %v retained: %+v", v, got)
+		}
+	}
+}
+
+func TestFilterSubscribe(t *testing.T) {
+	low := allow("a/#")
+	low.QoS = []packets.QoS{0, 1}
+	policy := compiled(t, deny("a/secret"), low)
+	const ok, no = packets.Success, packets.NotAuthorized
+	tests := []struct {
+		filters []string
+		qos     packets.SubscribeOptions
+		want    filters.Action
+		codes   []packets.ReasonCode
+		rule    string
+	}{
+		{[]string{"a/b"}, 1, filters.Forward, []packets.ReasonCode{ok}, ""},
+		{[]string{"a/b", "$share/g/a/c"}, 0, filters.Forward, []packets.ReasonCode{ok, ok}, ""},
+		{[]string{"a/b", "a/#", "a/c", "b"}, 1, filters.Rewrite, []packets.ReasonCode{ok, no, ok, no}, "0"},
+		{[]string{"b", "a/secret"}, 1, filters.Reply, []packets.ReasonCode{no, no}, noRule},
+		{[]string{"a/b"}, 2, filters.Reply, []packets.ReasonCode{no}, noRule},
+	}
+	for _, tt := range tests {
+		for _, v := range versions {
+			t.Run(fmt.Sprintf("MQTT %v %v", v, tt.filters), func(t *testing.T) {
+				var subs []packets.Subscription
+				for _, f := range tt.filters {
+					subs = append(subs, packets.Subscription{Filter: []byte(f), Options: tt.qos})
+				}
+				got := judge(t, policy, v, packets.AppendSubscribe(nil, v, 7, nil, subs))
+				if got.Action != tt.want || got.Rule != tt.rule || !slices.Equal(got.Codes, tt.codes) {
+					t.Errorf("got %+v", got)
+				}
+			})
+		}
+	}
+}
+
+// TestNamelessRuleRefuses: a refusal does not hang on the name of its rule.
+func TestNamelessRuleRefuses(t *testing.T) {
+	policy, err := New([]Rule{deny("a"), allow("#")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subs := []packets.Subscription{{Filter: []byte("a")}}
+	if got := judge(t, policy, packets.V5, packets.AppendSubscribe(nil, packets.V5, 7, nil, subs)); got.Action != filters.Reply {
+		t.Errorf("SUBSCRIBE: %+v", got)
+	}
+	if got := judge(t, policy, packets.V5, publish(packets.V5, 2, "a", nil)); got.Action != filters.Reply {
+		t.Errorf("PUBLISH: %+v", got)
+	}
+}
+
+func TestFilterWill(t *testing.T) {
+	r := allow("will/bob")
+	r.QoS, r.Retain = []packets.QoS{0, 1}, new(bool)
+	policy := compiled(t, r)
+	will := func(topic string, qos packets.QoS, retain bool, ps packets.Properties) *packets.Will {
+		return &packets.Will{Topic: []byte(topic), QoS: qos, Retain: retain, Props: ps}
+	}
+	tests := []struct {
+		name string
+		will *packets.Will
+		want filters.Action
+	}{
+		{"none", nil, filters.Forward},
+		{"allowed", will("will/bob", 1, false, nil), filters.Forward},
+		{"topic", will("will/eve", 1, false, nil), filters.Disconnect},
+		{"QoS", will("will/bob", 2, false, nil), filters.Disconnect},
+		{"retain", will("will/bob", 1, true, nil), filters.Disconnect},
+		{"$CONTROL", will("$CONTROL/dynamic-security/v1", 0, false, nil), filters.Disconnect},
+		{"response topic allowed", will("will/bob", 1, false, responseTopic("will/bob")), filters.Forward},
+		{"response topic", will("will/bob", 1, false, responseTopic("will/eve")), filters.Disconnect},
+	}
+	for _, tt := range tests {
+		for _, v := range versions {
+			if tt.will != nil && tt.will.Props != nil && v != packets.V5 {
+				continue
+			}
+			t.Run(fmt.Sprintf("MQTT %v %s", v, tt.name), func(t *testing.T) {
+				connect := packets.Connect{Level: byte(v), CleanStart: true, ClientID: []byte("c"), Will: tt.will}
+				got := judge(t, policy, v, packets.AppendConnect(nil, v, &connect))
+				if got.Action != tt.want {
+					t.Errorf("%+v", got)
+				}
+				if tt.want == filters.Disconnect && (got.Reason != packets.NotAuthorized || got.Rule != noRule) {
+					t.Errorf("refused with %v by %q", got.Reason, got.Rule)
+				}
+			})
+		}
+	}
+}
+
+// TestResponseTopic: who asks for an answer must be allowed to read it.
+func TestResponseTopic(t *testing.T) {
+	ask, read, write, hidden, sure := allow("ask"), allow("reply/${username}/#"), allow("#"), deny("reply/bob/x"), allow("sure")
+	read.Publish, write.Subscribe, hidden.Publish = false, false, false
+	sure.QoS = []packets.QoS{2}
+	policy := compiled(t, hidden, read, sure, ask, write)
+	tests := []struct {
+		response string
+		want     filters.Action
+	}{
+		{"", filters.Forward},
+		{"reply/bob/1", filters.Forward},
+		{"sure", filters.Forward}, // with QoS 2
+		{"reply/bob/x", filters.Reply},
+		{"reply/eve/1", filters.Reply},
+		{"plant/valve", filters.Reply}, // may be written, not read
+		{"$SYS/x", filters.Reply},
+		{"$share/g/ask", filters.Reply}, // a name, no Shared Subscription to "ask"
+	}
+	for _, tt := range tests {
+		ps := packets.Properties("\x26\x00\x01k\x00\x01v") // a User Property before it
+		if tt.response != "" {
+			ps = append(ps, responseTopic(tt.response)...)
+		}
+		if got := judge(t, policy, packets.V5, publish(packets.V5, 2, "ask", ps)); got.Action != tt.want {
+			t.Errorf("Response Topic %q: %+v, want action %d", tt.response, got, tt.want)
+		}
+	}
+}
+
+// TestFilterOthers: what names no topic is not for this filter to judge.
+func TestFilterOthers(t *testing.T) {
+	for _, b := range []string{"\x40\x02\x00\x07", "\x62\x02\x00\x07", "\xa2\x05\x00\x07\x00\x01a", "\xc0\x00", "\xe0\x00"} {
+		if got := judge(t, compiled(t), packets.V311, []byte(b)); got.Action != filters.Forward {
+			t.Errorf("% x: %+v", b, got)
+		}
+	}
+}
+
+// TestUnopenedPolicy: without a View nothing passes.
+func TestUnopenedPolicy(t *testing.T) {
+	p := parse(t, publish(packets.V5, 0, "a", nil), packets.V5)
+	got := compiled(t, allow("#")).Filter(time.Time{}, user("bob"), p)
+	if got.Action != filters.Disconnect || got.Reason != packets.NotAuthorized {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFilterAllocations(t *testing.T) {
+	policy := compiled(t, deny("a/secret", "b/#"), allow("x/${username}/#", "=y"), allow("a/#", "reply/#"))
+	s := user("bob")
+	v := policy.View(s)
+	for _, b := range [][]byte{
+		publish(packets.V5, 0, "a/b/c", nil),
+		publish(packets.V5, 2, "x/bob/c", responseTopic("reply/1")),
+		publish(packets.V5, 4, "y", nil),
+	} {
+		p := parse(t, b, packets.V5)
+		if got := v.Filter(time.Time{}, s, p); got.Action != filters.Forward {
+			t.Fatalf("% x: %+v", b, got)
+		}
+		if n := testing.AllocsPerRun(100, func() { v.Filter(time.Time{}, s, p) }); n > 0 {
+			t.Errorf("% x: %v allocations", b, n)
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package authz
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// The reference reads rules as a person would: no compilation, no coverage or
+// overlap of filters, only single topics, all of them. It takes every topic
+// that can tell two of the filters below apart: they have up to three levels,
+// and no filter says "z".
+var (
+	filterLevels = []string{"a", "b", "$s", "+", "${username}"}
+	everyTopic   = everyName([]string{"", "a", "b", "z", "$s"}, 4)
+	usernames    = []string{"", "a", "b", "$s", "+", "a/b"}
+)
+
+func everyName(levels []string, depth int) []string {
+	var all []string
+	last := []string{""}
+	for d := range depth {
+		var next []string
+		for _, parent := range last {
+			for _, level := range levels {
+				name := level
+				if d > 0 {
+					name = parent + "/" + level
+				}
+				next = append(next, name)
+			}
+		}
+		all, last = append(all, next...), next
+	}
+	return all[1:] // the empty name is none
+}
+
+// A request is what is asked of a policy, with the rules.
+type request struct {
+	rules    []Rule
+	username string
+	filter   string
+	topic    string
+	qos      packets.QoS
+	retain   bool
+}
+
+// choices takes decisions from data, so that the fuzzer can make them.
+type choices struct{ data []byte }
+
+func (c *choices) below(n int) int {
+	if len(c.data) == 0 {
+		return 0
+	}
+	b := c.data[0]
+	c.data = c.data[1:]
+	return int(b) % n
+}
+
+func (c *choices) filter() string {
+	levels := make([]string, 1+c.below(3))
+	for i := range levels {
+		levels[i] = filterLevels[c.below(len(filterLevels))]
+	}
+	if c.below(3) == 0 {
+		levels[len(levels)-1] = "#"
+	}
+	text := strings.Join(levels, "/")
+	if c.below(5) == 0 {
+		text = "$share/" + []string{"g", "h"}[c.below(2)] + "/" + text
+	}
+	return text
+}
+
+func (c *choices) rule() Rule {
+	r := Rule{Deny: c.below(2) == 0}
+	actions := 1 + c.below(3)
+	r.Publish, r.Subscribe = actions&1 != 0, actions&2 != 0
+	for range 1 + c.below(2) {
+		text := c.filter()
+		if c.below(5) == 0 {
+			text = "=" + text
+		}
+		r.Topics = append(r.Topics, text)
+	}
+	switch c.below(6) {
+	case 0:
+		r.Users = []string{"a"}
+	case 1:
+		r.Users = []string{"*"}
+	}
+	for q := range packets.QoS(3) {
+		if c.below(6) == 0 {
+			r.QoS = append(r.QoS, q)
+		}
+	}
+	if c.below(6) == 0 {
+		retain := c.below(2) == 0
+		r.Retain = &retain
+	}
+	return r
+}
+
+func (c *choices) request() request {
+	r := request{
+		username: usernames[c.below(len(usernames))],
+		filter:   strings.ReplaceAll(c.filter(), "${username}", "a"),
+		topic:    everyTopic[(c.below(256)<<8|c.below(256))%len(everyTopic)],
+		qos:      packets.QoS(c.below(3)),
+		retain:   c.below(2) == 0,
+	}
+	for range c.below(6) {
+		r.rules = append(r.rules, c.rule())
+	}
+	return r
+}
+
+// matches is topic matching level by level.
+func matches(filter, topic string) bool {
+	f, n := strings.Split(filter, "/"), strings.Split(topic, "/")
+	if (f[0] == "+" || f[0] == "#") && strings.HasPrefix(topic, "$") {
+		return false
+	}
+	for i, level := range f {
+		switch {
+		case level == "#":
+			return true // the parent, or what is below it
+		case i == len(n):
+			return false
+		case level != "+" && level != n[i]:
+			return false
+		}
+	}
+	return len(f) == len(n)
+}
+
+// patterns are the topics of rule i for the client; none if it is not meant.
+func (r request) patterns(i int) []string {
+	rule := r.rules[i]
+	if len(rule.Users) > 0 && (r.username == "" || rule.Users[0] != "*" && rule.Users[0] != r.username) {
+		return nil
+	}
+	if rule.QoS != nil && !slices.Contains(rule.QoS, r.qos) {
+		return nil
+	}
+	var list []string
+	for _, text := range rule.Topics {
+		_, inner, _ := unshare(strings.TrimPrefix(text, "="))
+		unsafe := r.username == "" || strings.ContainsAny(r.username, "+#/") ||
+			strings.HasPrefix(inner, "${username}") && strings.HasPrefix(r.username, "$")
+		if strings.Contains(text, "${username}") && unsafe {
+			continue
+		}
+		list = append(list, strings.ReplaceAll(text, "${username}", r.username))
+	}
+	return list
+}
+
+// unshare takes "$share/group/" off.
+func unshare(text string) (group, rest string, shared bool) {
+	rest, shared = strings.CutPrefix(text, "$share/")
+	if !shared {
+		return "", text, false
+	}
+	group, rest, _ = strings.Cut(rest, "/")
+	return group, rest, true
+}
+
+// publish is the reference for View.Publish.
+func (r request) publish() bool {
+	for i, rule := range r.rules {
+		if !rule.Publish || rule.Retain != nil && *rule.Retain != r.retain {
+			continue
+		}
+		for _, pattern := range r.patterns(i) {
+			text, literal := strings.CutPrefix(pattern, "=")
+			if _, _, shared := unshare(text); shared {
+				continue
+			}
+			if literal && text == r.topic || !literal && matches(text, r.topic) {
+				return !rule.Deny
+			}
+		}
+	}
+	return false
+}
+
+// reads reports whether pattern speaks of the topic as part of the
+// subscription. A literal with wildcards speaks of a filter: of all its topics.
+func (r request) reads(pattern, topic string) bool {
+	group, filter, _ := unshare(r.filter)
+	text, literal := strings.CutPrefix(pattern, "=")
+	onlyGroup, text, shared := unshare(text)
+	if shared && onlyGroup != group {
+		return false
+	}
+	if literal {
+		return text == filter || text == topic
+	}
+	return matches(text, topic)
+}
+
+// receive says whether the client may have the topic by its subscription.
+func (r request) receive(topic string) bool {
+	for i, rule := range r.rules {
+		if !rule.Subscribe {
+			continue
+		}
+		for _, pattern := range r.patterns(i) {
+			if r.reads(pattern, topic) {
+				return !rule.Deny
+			}
+		}
+	}
+	return false
+}
+
+// subscribe is the reference for View.Subscribe: a deny needs one of the
+// topics, an allow needs all, in one pattern.
+func (r request) subscribe() bool {
+	_, filter, _ := unshare(r.filter)
+	var covered []string
+	for _, topic := range everyTopic {
+		if matches(filter, topic) {
+			covered = append(covered, topic)
+		}
+	}
+	for i, rule := range r.rules {
+		if !rule.Subscribe {
+			continue
+		}
+		for _, pattern := range r.patterns(i) {
+			reads := func(topic string) bool { return r.reads(pattern, topic) }
+			if rule.Deny && slices.ContainsFunc(covered, reads) {
+				return false
+			}
+			if !rule.Deny && !slices.ContainsFunc(covered, func(topic string) bool { return !reads(topic) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// check compares the package with the reference, and reports the decisions.
+func check(t *testing.T, r request) (published, subscribed bool) {
+	t.Helper()
+	session := &filters.Session{Version: packets.V5, Identity: filters.Identity{Username: r.username}}
+	v := compiled(t, r.rules...).View(session)
+	published = v.Publish([]byte(r.topic), r.qos, r.retain).Allowed
+	if want := r.publish(); published != want {
+		t.Errorf("publish: %v, want %v; %s", published, want, r)
+	}
+	subscribed = v.Subscribe([]byte(r.filter), r.qos).Allowed
+	if want := r.subscribe(); subscribed != want {
+		t.Errorf("subscribe: %v, want %v; %s", subscribed, want, r)
+	}
+	if !subscribed {
+		return published, false
+	}
+	// What this is all for: nothing is delivered that the rules deny.
+	_, filter, _ := unshare(r.filter)
+	for _, topic := range everyTopic {
+		if matches(filter, topic) && !r.receive(topic) {
+			t.Errorf("a subscription delivers %s, which is denied; %s", topic, r)
+			break
+		}
+	}
+	return published, true
+}
+
+func (r request) String() string {
+	s := fmt.Sprintf("%q, filter %q, topic %q, QoS %d, retain %v", r.username, r.filter, r.topic, r.qos, r.retain)
+	for i, rule := range r.rules {
+		s += fmt.Sprintf("\n\t%d: deny %v publish %v subscribe %v users %q QoS %v topics %q", i, rule.Deny, rule.Publish, rule.Subscribe, rule.Users, rule.QoS, rule.Topics)
+	}
+	return s
+}
+
+func TestReference(t *testing.T) {
+	const rounds = 2000
+	random := rand.New(rand.NewPCG(1, 2))
+	published, subscribed := 0, 0
+	for range rounds {
+		data := make([]byte, 128)
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		p, s := check(t, (&choices{data}).request())
+		if p {
+			published++
+		}
+		if s {
+			subscribed++
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	// Else the test would say little.
+	if published < rounds/20 || subscribed < rounds/50 {
+		t.Errorf("of %d requests %d publishes and %d subscriptions were allowed", rounds, published, subscribed)
+	}
+}
+
+func FuzzReference(f *testing.F) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20 {
+		data := make([]byte, 128)
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { check(t, (&choices{data}).request()) })
+}
