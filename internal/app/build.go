@@ -192,7 +192,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		Listener: l.Name,
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    b.chain(l.Authn),
-		Up:       filters.Chain{b.authz, b.quota},
+		Up:       filters.Chain{b.quota, b.authz}, // what will be refused costs quota too
 		Broker:   b.broker,
 		Limits: proxy.Limits{
 			HandshakeTimeout: limits.HandshakeTimeout,
