@@ -80,7 +80,7 @@ func parseConnect(b body) (c Connect, v Version, err error) {
 	if c.ClientID, err = b.string(); err != nil {
 		return c, v, err
 	}
-	if len(c.ClientID) == 0 && !mayBeAnonymous(v, c.CleanStart) {
+	if len(c.ClientID) == 0 && needsClientID(v, c.CleanStart) {
 		return c, v, errClientID
 	}
 	if err := c.parseWill(&b, flags, v); err != nil {
@@ -132,10 +132,10 @@ func checkConnectFlags(flags byte, v Version) error {
 	return nil
 }
 
-// mayBeAnonymous reports whether a Client Identifier may be empty: never in
-// MQTT 3.1, with a Clean Session only in 3.1.1 [MQTT-3.1.3-7], always in 5.0.
-func mayBeAnonymous(v Version, cleanStart bool) bool {
-	return v == V5 || v == V311 && cleanStart
+// needsClientID reports whether the Client Identifier must not be empty: always
+// in MQTT 3.1, without a Clean Session in 3.1.1 [MQTT-3.1.3-7].
+func needsClientID(v Version, cleanStart bool) bool {
+	return v == V31 || v == V311 && !cleanStart
 }
 
 func (c *Connect) parseWill(b *body, flags byte, v Version) error {

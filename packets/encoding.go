@@ -2,12 +2,9 @@ package packets
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
-
-// maxLength is the largest Variable Byte Integer and so the largest Remaining
-// Length (MQTT 5.0 section 1.5.5).
-const maxLength = 268_435_455
 
 var (
 	errUTF8   = malformed("MQTT-1.5.4-1", "ill-formed UTF-8")
@@ -63,13 +60,13 @@ func varintSize(v int) int {
 // AppendVarint appends v, 0 to 268,435,455, as a Variable Byte Integer.
 func AppendVarint(dst []byte, v int) []byte {
 	for v >= 0x80 {
-		dst = append(dst, byte(v)|0x80)
+		dst = append(dst, byte(v&0x7f)|0x80)
 		v >>= 7
 	}
-	return append(dst, byte(v))
+	return append(dst, byte(v&0x7f))
 }
 
-func appendUint16(dst []byte, v uint16) []byte { return append(dst, byte(v>>8), byte(v)) }
+func appendUint16(dst []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(dst, v) }
 
 // appendBinary appends Binary Data or a UTF-8 Encoded String: at most 65,535
 // bytes.

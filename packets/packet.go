@@ -1,8 +1,9 @@
 package packets
 
 // Packet is a validated view of one Control Packet. Its slices alias the
-// buffer of the Reader that returned it. Fields that a packet's type or
-// version does not have are zero.
+// buffer of the Reader that returned it; each ends where its field does, so
+// that appending to one copies it. Fields that a packet's type or version does
+// not have are zero.
 type Packet struct {
 	Type    Type
 	Flags   byte // the low nibble of the first byte
@@ -14,7 +15,7 @@ type Packet struct {
 	Topic   []byte     // PUBLISH: Topic Name, empty if only a Topic Alias names it
 	Props   Properties // MQTT 5.0
 	Reason  ReasonCode // CONNACK, acknowledgements, DISCONNECT, AUTH; MQTT 3.x CONNACK: the return code
-	Payload []byte     // PUBLISH: the part of the payload in Raw; SUBSCRIBE, UNSUBSCRIBE: the filters; SUBACK, UNSUBACK: the codes
+	Payload []byte     // PUBLISH: what Raw has of the payload; SUBSCRIBE, UNSUBSCRIBE: filters; SUBACK, UNSUBACK: codes; CONNECT: see Connect
 
 	SessionPresent bool // CONNACK
 }
@@ -94,5 +95,5 @@ func (b *body) end() error {
 var (
 	errTruncated = malformed("MQTT-4.13.1-1", "packet ends inside a field")
 	errTrailing  = malformed("MQTT-4.13.1-1", "bytes are left behind the last field")
-	errPacketID  = protocolError("MQTT-2.2.1-3", "Packet Identifier is zero")
+	errPacketID  = protocolError("MQTT-2.2.1-3", "Packet Identifier is zero") // and [MQTT-2.2.1-4, -5, -6]
 )

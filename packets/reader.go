@@ -113,7 +113,6 @@ func (r *Reader) Compact() {
 	if size := r.size(len(unread)); size != len(buf) {
 		buf = make([]byte, size)
 	} else if r.r == 0 { // or a packet that drips in would be copied onto itself each time
-		r.mark = 0
 		return
 	}
 	r.w = copy(buf, unread)
@@ -126,7 +125,7 @@ func (r *Reader) size(n int) int {
 	switch size := len(r.buf); {
 	case size == 0:
 		return firstBuffer
-	case n > size/2 && size < max(r.want, maxBuffer): // one packet holds most of the buffer
+	case n > size/2 && size < r.want: // one packet holds most of the buffer
 		return min(2*size, max(r.want, maxBuffer))
 	case size > maxBuffer && n < maxBuffer/2:
 		return maxBuffer

@@ -1,0 +1,184 @@
+package packets
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"testing/iotest"
+)
+
+// TestLengthAllocates nothing: a length that is announced is believed when the
+// bytes are there.
+func TestLengthAllocates(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		c    connection
+		wire string
+		err  error
+	}{
+		{"CONNECT", connection{}, `10 ffffff7f`, errTooLarge},
+		{"CONNECT of 1 MiB", connection{}, `10 fcff3f`, ErrShort},
+		{"CONNECT of a byte more", connection{}, `10 fdff3f`, errTooLarge},
+		{"SUBSCRIBE", connection{V5, Client}, `82 ffffff7f`, errTooLarge},
+		{"PUBLISH", connection{V5, Client}, `30 ffffff7f`, ErrShort},
+		{"PUBLISH with a topic", connection{V5, Client}, `30 ffffff7f ffff`, ErrShort},
+		{"PUBLISH with properties", connection{V5, Client}, `30 ffffff7f "t" f0ffff7f`, errTooLarge},
+		{"PUBLISH with a payload", connection{V5, Client}, `30 ffffff7f "t" {}`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := NewReader(test.c.from)
+			r.Version = test.c.v
+			b := wire(test.wire)
+			src := bytes.NewReader(b)
+			var last error
+			for range b {
+				r.Compact()
+				if err := r.Fill(io.LimitReader(src, 1)); err != nil {
+					t.Fatal(err)
+				}
+				_, last = r.Next()
+			}
+			if last != test.err {
+				t.Errorf("%v, want %v", last, test.err)
+			}
+			r.Compact()
+			if len(r.buf) != firstBuffer {
+				t.Errorf("a buffer of %d bytes", len(r.buf))
+			}
+		})
+	}
+}
+
+// TestGrowth reads packets of all sizes in pieces of all sizes and holds the
+// buffer to its promises: there is always room, beyond maxBuffer a quarter of
+// it at least has arrived, and it shrinks again.
+func TestGrowth(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	filters := func(n int) []byte {
+		return AppendSubscribe(nil, V311, 1, nil, slicesOf(Subscription{Filter: bytes.Repeat([]byte("f"), 1<<10)}, n))
+	}
+	var stream []byte
+	for range 8 {
+		stream = append(stream, filters(1+random.IntN(1<<random.IntN(10)))...)
+		stream = AppendPublish(stream, V311, 0, bytes.Repeat([]byte("t"), 1+random.IntN(65535)), 0, nil, make([]byte, random.IntN(1<<17)), 0)
+		stream = append(stream, bytes.Repeat(wire(`c000`), random.IntN(100))...)
+	}
+	stream = append(stream, filters(1000)...)
+	stream = append(stream, wire(`c000 c000`)...)
+	src := randomCuts(random, stream)
+	r := NewReader(Client)
+	r.Version = V311
+	for {
+		p, err := r.Next()
+		if err == nil && p.Rest > 0 {
+			err = readRest(r, src, p)
+		}
+		if err == ErrShort {
+			unread := bytes.Clone(r.buf[r.r:r.w])
+			if !r.Room() {
+				r.Compact()
+			}
+			if !bytes.Equal(unread, r.buf[r.r:r.w]) {
+				t.Fatal("Compact changes what is unread")
+			}
+			if r.w == len(r.buf) || len(r.buf) > max(4*len(unread), maxBuffer) {
+				t.Fatalf("a buffer of %d bytes, %d free, for %d that are unread and %d wanted", len(r.buf), len(r.buf)-r.w, len(unread), r.want)
+			}
+			err = r.Fill(src)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Partial() {
+		t.Error("the last packet is missing")
+	}
+	if r.Compact(); len(r.buf) > maxBuffer {
+		t.Errorf("a buffer of %d bytes at the end", len(r.buf))
+	}
+}
+
+func slicesOf[T any](v T, n int) []T {
+	s := make([]T, n)
+	for i := range s {
+		s[i] = v
+	}
+	return s
+}
+
+// TestDrip shows that a packet which comes byte by byte is not copied each
+// time, however full the buffer is.
+func TestDrip(t *testing.T) {
+	r := NewReader(Client)
+	r.Version = V311
+	b := AppendSubscribe(nil, V311, 1, nil, slicesOf(Subscription{Filter: bytes.Repeat([]byte("f"), 1<<10)}, 100))
+	src := &cutReader{b[:len(b)-10]}
+	if err := readAll(r, src, nil); err != io.EOF {
+		t.Fatal(err)
+	}
+	r.Compact()
+	if allocs := testing.AllocsPerRun(10, r.Compact); allocs != 0 || r.Room() {
+		t.Errorf("%v allocations, room: %v", allocs, r.Room())
+	}
+	before, got := &r.buf[0], 0
+	src = &cutReader{b[len(b)-10:]}
+	err := readAll(r, iotest.OneByteReader(src), func(p *Packet) {
+		got = len(p.Raw)
+		if before != &r.buf[0] {
+			t.Error("the buffer was moved")
+		}
+	})
+	if err != io.EOF || got != len(b) {
+		t.Errorf("%v, %d bytes, want %d", err, got, len(b))
+	}
+}
+
+// TestBurst shows that the buffer grows for a source that fills it, up to
+// maxBuffer, and for no other.
+func TestBurst(t *testing.T) {
+	for _, test := range []struct{ piece, want int }{{1 << 16, maxBuffer}, {100, firstBuffer}} {
+		r := NewReader(Client)
+		r.Version = V311
+		var src cutReader
+		for range 20 {
+			src = append(src, bytes.Repeat(wire(`c000`), test.piece/2))
+		}
+		if err := readAll(r, &src, nil); err != io.EOF {
+			t.Fatal(err)
+		}
+		if len(r.buf) != test.want {
+			t.Errorf("a buffer of %d bytes for pieces of %d, want %d", len(r.buf), test.piece, test.want)
+		}
+	}
+}
+
+// scriptedReader gives one answer per Read.
+type scriptedReader []struct {
+	s   string
+	err error
+}
+
+func (r *scriptedReader) Read(b []byte) (int, error) {
+	answer := (*r)[0]
+	*r = (*r)[1:]
+	return copy(b, answer.s), answer.err
+}
+
+func TestFill(t *testing.T) {
+	src := &scriptedReader{{"\x40", iotest.ErrTimeout}, {"\x02\x00", nil}, {"", nil}, {"", io.EOF}, {"\x01", nil}}
+	r := NewReader(Client)
+	r.Version = V311
+	r.Compact()
+	for i, want := range []error{nil, iotest.ErrTimeout, nil, nil, io.EOF, nil} {
+		if err := r.Fill(src); err != want {
+			t.Errorf("Fill %d: %v, want %v", i, err, want)
+		}
+	}
+	if p, err := r.Next(); err != nil || p.ID != 1 {
+		t.Errorf("%s, %v", show(p), err)
+	}
+}
