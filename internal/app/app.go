@@ -8,6 +8,7 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,7 @@ type App struct {
 	adminListener net.Listener
 	draining      atomic.Bool
 	serving       sync.WaitGroup
+	started       [sha256.Size]byte // digest of the files, for Watch
 
 	mu        sync.Mutex // one reload at a time; guards the rest
 	current   atomic.Pointer[built]
@@ -91,6 +93,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	if err := a.apply(built); err != nil {
 		return nil, errors.Join(err, a.Shutdown())
 	}
+	a.started = a.digest()
 	a.metrics.Reloaded(true)
 	for _, w := range cfg.Warnings() {
 		logs.Log.Warn("weak setting", "warning", w)

@@ -11,13 +11,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime is how long the files must have been quiet before they are looked
-// at: certificate and key are replaced one after the other.
+// settleTime is how long the content of the files must have been the same
+// before it is loaded: certificate and key are replaced one after the other.
 const settleTime = 250 * time.Millisecond
 
-// Watch reloads when the configuration or a file that it names has changed,
-// until ctx ends. It watches folders, since files are replaced by renaming and
-// Kubernetes swaps a link above them.
+// Watch reloads when the configuration or a file that it names has changed
+// since Start, until ctx ends. It watches folders, since files are replaced by
+// renaming and Kubernetes swaps a link above them.
 func (a *App) Watch(ctx context.Context) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -25,20 +25,33 @@ func (a *App) Watch(ctx context.Context) error {
 	}
 	defer w.Close() //nolint:errcheck // nothing was written
 	a.watchFolders(w)
-	seen := a.digest()
-	settled := time.NewTimer(settleTime)
-	defer settled.Stop()
+	loaded := a.started
+	seen := loaded
+	// Events start the timer and never put it off: a log that is written next to
+	// the files, by clients that are refused above all, would put it off for ever.
+	look := time.NewTimer(settleTime)
+	defer look.Stop()
+	waiting := true
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.Events:
-			settled.Reset(settleTime)
 		case err := <-w.Errors:
 			a.logs.Log.Warn("watching files", "error", err)
-		case <-settled.C:
-			if now := a.digest(); now != seen {
+		case <-w.Events:
+			if !waiting {
+				look.Reset(settleTime)
+				waiting = true
+			}
+		case <-look.C:
+			now := a.digest()
+			if waiting = now != seen; waiting {
 				seen = now
+				look.Reset(settleTime)
+				continue
+			}
+			if now != loaded {
+				loaded = now
 				_ = a.Reload() // logged there
 				a.watchFolders(w)
 			}

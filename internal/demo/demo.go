@@ -41,9 +41,7 @@ listeners:
       certificates:
         - {cert: server.crt, key: server.key}
 backends:
-  - name: legacy
-    servers:
-      - {address: %q}
+  - {name: legacy, servers: [{address: %q}]}
 authn:
   - {name: users, type: password, file: users.passwd}
 authz:

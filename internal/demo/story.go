@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	stepTime  = 10 * time.Second // for one step of the story
+	stepTime  = 30 * time.Second // for one step of the story
 	floodSize = 150
 )
 
