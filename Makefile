@@ -61,6 +61,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-peers
+bench-peers: build ## Measure CPU per message beside HAProxy (Linux; apt-get install haproxy)
+	$(GO) run ./bench -peers direct,haproxy,bin/mqttward $(BENCHFLAGS)
+
 .PHONY: demo
 demo: ## Show the proxy at work in front of an embedded broker
 	$(GO) run ./cmd/mqttward demo
