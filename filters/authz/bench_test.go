@@ -9,15 +9,29 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
-// BenchmarkFilter judges a PUBLISH that the last rule allows. Rules for others
-// must cost nothing.
+// BenchmarkFilterAgain judges the same PUBLISH again and again.
+func BenchmarkFilterAgain(b *testing.B) {
+	v, s := benchmarkView(b, 10, 0)
+	p := parse(b, publish(packets.V5, 0, "plant/line-a/robot/temperature", nil), packets.V5)
+	b.ReportAllocs()
+	for b.Loop() {
+		if v.Filter(time.Time{}, s, p).Action != filters.Forward {
+			b.Fatal("not allowed")
+		}
+	}
+}
+
+// BenchmarkFilter judges a PUBLISH that the last rule allows, each with another
+// topic than the one before. Rules for others must cost nothing.
 func BenchmarkFilter(b *testing.B) {
 	for _, n := range []struct{ own, others int }{{10, 0}, {10, 1000}, {1000, 0}} {
 		b.Run(fmt.Sprintf("rules=%d,others=%d", n.own, n.others), func(b *testing.B) {
 			v, s := benchmarkView(b, n.own, n.others)
 			p := parse(b, publish(packets.V5, 0, "plant/line-a/robot/temperature", nil), packets.V5)
+			next := parse(b, publish(packets.V5, 0, "plant/line-a/robot/temperaturf", nil), packets.V5)
 			b.ReportAllocs()
 			for b.Loop() {
+				p, next = next, p
 				if v.Filter(time.Time{}, s, p).Action != filters.Forward {
 					b.Fatal("not allowed")
 				}

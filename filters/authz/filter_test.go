@@ -3,6 +3,7 @@ package authz
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,39 @@ func TestFilterRetain(t *testing.T) {
 		}
 		if got := judge(t, policy, v, publish(v, 1, "a", nil)); got.Action != filters.Drop || got.Rule != noRule {
 			t.Errorf("MQTT %v retained: %+v", v, got)
+		}
+	}
+}
+
+// TestFilterRemembers has messages that differ from the one before in one thing
+// only: no decision may be taken for another's.
+func TestFilterRemembers(t *testing.T) {
+	yes := true
+	first, retained := allow("a/b"), allow("a/b")
+	first.QoS, retained.Retain = []packets.QoS{1}, &yes
+	long := strings.Repeat("x", maxRemembered)
+	v := compiled(t, first, retained, allow("c"), allow(long), allow(long+"y")).View(user("bob"))
+	for i, step := range []struct {
+		topic  string
+		flags  byte
+		action filters.Action
+	}{
+		{"a/b", 2, filters.Forward},
+		{"a/b", 2, filters.Forward},
+		{"a/b", 0, filters.Drop},
+		{"a/b", 1, filters.Forward},
+		{"a/b", 0, filters.Drop},
+		{"a/bc", 0, filters.Drop},
+		{"c", 0, filters.Forward},
+		{"d", 0, filters.Drop},
+		{long, 0, filters.Forward},
+		{long + "y", 0, filters.Forward},
+		{long + "z", 0, filters.Drop},
+		{long, 0, filters.Forward},
+	} {
+		p := &packets.Packet{Type: packets.PUBLISH, Flags: step.flags, Version: packets.V5, Topic: []byte(step.topic), ID: 1}
+		if got := v.Filter(time.Time{}, user("bob"), p); got.Action != step.action {
+			t.Errorf("step %d: %s with flags %d: action %v, want %v", i, step.topic, step.flags, got.Action, step.action)
 		}
 	}
 }

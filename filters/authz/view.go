@@ -18,9 +18,10 @@ type Decision struct {
 }
 
 // View is a Policy as it applies to one session. It is a filters.Filter for
-// what the client sends.
+// what the client sends, and used by one goroutine.
 type View struct {
 	rules []viewRule
+	last  lastPublish
 }
 
 // viewRule is a rule with its topics for the session.
