@@ -49,9 +49,12 @@ const (
 	V5   Version = 5
 )
 
-// String returns the version as people write it: "3.1", "3.1.1", "5.0".
+// String returns the version as people write it: "3.1", "3.1.1", "5.0", and ""
+// for none.
 func (v Version) String() string {
 	switch v {
+	case 0:
+		return ""
 	case V31:
 		return "3.1"
 	case V311:

@@ -9,26 +9,20 @@ import (
 )
 
 // accept takes the CONNECT, finds out who the client is, lets the policy judge
-// it, and only then dials the broker. It returns the opened chain for packets
-// from the client, when the broker has accepted the CONNECT too.
-func (c *conn) accept() (filters.Chain, error) {
+// it, and only then dials the broker, which has to accept it too.
+func (c *conn) accept() error {
 	p, err := c.readConnect()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.authenticate(); err != nil {
-		return nil, err
+		return err
 	}
-	up := c.policy.Up.Open(&c.sess)
-	if err := c.judgeConnect(up, p); err != nil {
-		up.Close()
-		return nil, err
+	c.up.open(c.policy)
+	if err := c.judgeConnect(p); err != nil {
+		return err
 	}
-	if err := c.reachBroker(p); err != nil {
-		up.Close()
-		return nil, err
-	}
-	return up, nil
+	return c.reachBroker(p)
 }
 
 // readConnect reads the first packet, which must be a CONNECT.
@@ -93,7 +87,7 @@ func readConnectError(err error) error {
 
 // authenticate asks the policy who the client is.
 func (c *conn) authenticate() error {
-	ctx, cancel := within(c.policy.Limits.ConnectTimeout)
+	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
 	defer cancel()
 	id, err := c.policy.Authn.Authenticate(ctx, filters.Credentials{
 		ClientID:    c.sess.ClientID,
@@ -126,20 +120,23 @@ func (c *conn) authenticate() error {
 
 // judgeConnect refuses identities that could pass for wildcards, and what the
 // policy refuses, the Will above all.
-func (c *conn) judgeConnect(up filters.Chain, p *packets.Packet) error {
+func (c *conn) judgeConnect(p *packets.Packet) error {
 	if !filters.PlainName(c.sess.ClientID) {
 		return &ending{end: EndDenied, code: packets.ClientIdentifierNotValid, err: errors.New("client identifier has a wildcard or control character")}
 	}
 	if !filters.PlainName(c.sess.Identity.Username) {
 		return &ending{end: EndDenied, code: packets.NotAuthorized, err: errors.New("user name has a wildcard or control character")}
 	}
-	v := up.JudgeUp(time.Now(), &c.sess, p)
-	if v.Action == filters.Forward {
-		if c.connect.Will != nil {
-			c.listener.server.observer.Decided("will", "allowed", 1)
-		}
-		return nil
+	v := c.up.chain.JudgeUp(time.Now(), &c.sess, p)
+	outcome := "allowed"
+	if v.Action != filters.Forward {
+		outcome = "denied"
 	}
-	c.listener.server.observer.Decided("will", "denied", 1)
-	return &ending{end: EndDenied, code: v.Reason, err: errors.New("Will refused"), rule: v.Rule}
+	if c.connect.Will != nil {
+		c.listener.server.observer.Decided("will", outcome, 1)
+	}
+	if v.Action != filters.Forward {
+		return &ending{end: EndDenied, code: max(v.Reason, packets.UnspecifiedError), err: errors.New("refused by the policy"), rule: v.Rule}
+	}
+	return nil
 }

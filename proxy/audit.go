@@ -36,7 +36,7 @@ func (c *conn) log(event string, attrs ...slog.Attr) {
 // auditEnd logs how the connection ended.
 func (c *conn) auditEnd(e *ending) {
 	event := "session ended"
-	if c.refused {
+	if !c.running {
 		event = "connection refused"
 	}
 	attrs := []slog.Attr{slog.String("end", string(e.end))}
@@ -75,7 +75,7 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 	allowed, i := 0, 0
 	var denied []string
 	for filter := range p.Subscriptions() {
-		if i < len(v.Codes) && v.Codes[i] == packets.Success || v.Codes == nil && v.Action == filters.Forward {
+		if i < len(v.Codes) && v.Codes[i] == packets.Success || v.Codes == nil && v.Action >= filters.Rewrite {
 			allowed++
 		} else {
 			denied = append(denied, string(filter))

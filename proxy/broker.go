@@ -26,7 +26,12 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
 	c.agree(ack)
-	if err := c.toClient.write(time.Now(), ack.Raw); err != nil {
+	// From here on each read and write has its own deadline.
+	c.wire.timeout, c.broker.timeout = c.policy.Limits.PacketTimeout, c.policy.Limits.PacketTimeout
+	if err := errors.Join(c.setDeadline(c.wire.Conn, 0), c.setDeadline(c.broker.Conn, 0)); err != nil {
+		return asEnding(err, EndClientClosed, packets.Success)
+	}
+	if err := c.toClient.write(ack.Raw); err != nil {
 		return &ending{end: EndClientClosed, err: err}
 	}
 	c.brokerReader.Mark(0)
@@ -45,7 +50,7 @@ func refusalText(ack *packets.Packet) string {
 }
 
 func (c *conn) dial(connect []byte) error {
-	ctx, cancel := within(c.policy.Limits.ConnectTimeout)
+	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
 	defer cancel()
 	socket, err := c.policy.Broker.Dial(ctx)
 	if err != nil {
@@ -53,8 +58,8 @@ func (c *conn) dial(connect []byte) error {
 	}
 	c.mu.Lock()
 	c.broker = &wire{Conn: socket}
-	c.toBroker.conn, c.toBroker.timeout = socket, c.policy.Limits.PacketTimeout
 	c.mu.Unlock()
+	c.toBroker.out = c.broker
 	if err := c.setDeadline(socket, c.policy.Limits.ConnectTimeout); err != nil {
 		return err
 	}
@@ -102,5 +107,6 @@ func (c *conn) agree(ack *packets.Packet) {
 	}
 	if id, ok := ack.Props.Lookup(packets.AssignedClientIdentifier); ok && c.sess.ClientID == "" {
 		c.sess.ClientID = string(id)
+		c.up.open(c.policy) // for the filters that go by it
 	}
 }

@@ -14,6 +14,9 @@ type readClock struct {
 	deadline time.Time
 }
 
+// restart gives the packet that has begun its whole time again.
+func (r *readClock) restart() { r.begun = 0 }
+
 // arm sets the deadline of the next read of socket. partial says whether some
 // of the packet is there.
 func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) error {
@@ -25,17 +28,23 @@ func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) erro
 		return nil
 	}
 	r.begun = begun
-	// Setting a deadline costs more than judging a packet, so one that is a
-	// quarter of its time too early will do.
-	if left := r.deadline.Sub(now); limit > 0 && left > limit*3/4 && left <= limit {
-		return nil
-	}
-	if limit == 0 && r.deadline.IsZero() {
-		return nil
-	}
-	r.deadline = time.Time{}
-	if limit > 0 {
-		r.deadline = now.Add(limit)
+	if limit == 0 {
+		if r.deadline.IsZero() {
+			return nil
+		}
+		r.deadline = time.Time{}
+	} else {
+		// Setting a deadline costs more than judging a packet, so one may be off by
+		// the slack: too early for a packet, too late for silence.
+		slack := min(limit/4, time.Second)
+		latest := now.Add(limit)
+		if !partial {
+			latest = latest.Add(slack)
+		}
+		if early := latest.Sub(r.deadline); early >= 0 && early <= slack {
+			return nil
+		}
+		r.deadline = latest
 	}
 	if err := socket.SetReadDeadline(r.deadline); err != nil {
 		return err

@@ -3,10 +3,10 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -32,21 +32,26 @@ type conn struct {
 	toBroker     sink
 
 	sess    filters.Session
-	connect packets.Connect
+	connect packets.Connect // until the session begins
 	terms   terms
+	up      upJudge
+	down    downJudge
+	running bool // it became a session
 
+	life    context.Context // ends when the connection is stopped
+	endLife context.CancelFunc
+	ending  atomic.Pointer[ending] // why it is stopped; set once
 	mu      sync.Mutex             // guards broker against stop
-	ending  atomic.Pointer[ending] // set once, by whoever ends the connection
-	stopped chan struct{}          // closed then
-	refused bool                   // it never became a session
 }
 
 func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn {
 	w := &wire{Conn: raw}
-	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: packets.NewReader(packets.Client), stopped: make(chan struct{})}
+	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: packets.NewReader(packets.Client)}
+	c.life, c.endLife = context.WithCancel(context.Background())
 	c.sess.RemoteAddr = remote
 	c.sess.Listener = p.Listener
-	c.toClient.conn, c.toClient.timeout = w, p.Limits.PacketTimeout
+	c.toClient.out = w
+	c.up.conn, c.down.conn = c, c
 	return c
 }
 
@@ -54,30 +59,42 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 func (c *conn) live() {
 	e := c.run()
 	o := c.listener.server.observer
-	if c.refused {
-		o.Refused(string(e.end))
-	} else {
+	if c.running {
 		o.Ended(string(e.end))
+	} else {
+		o.Refused(string(e.end))
 	}
 	o.Closed()
 	c.auditEnd(e)
 }
 
 func (c *conn) run() (e *ending) {
-	defer c.wire.Conn.Close() //nolint:errcheck // the last close, after linger
 	defer func() {
 		if r := recover(); r != nil {
 			e = c.recovered(r)
 		}
 	}()
+	defer c.release()
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
 	}
-	up, err := c.accept()
-	if err != nil {
+	if err := c.accept(); err != nil {
 		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
 	}
-	return c.pump(up)
+	c.running = true
+	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
+	return c.pump()
+}
+
+// release lets go of what the connection still holds, however it ended.
+func (c *conn) release() {
+	c.endLife()
+	_ = c.wire.Conn.Close()
+	if c.broker != nil {
+		_ = c.broker.Close()
+	}
+	c.up.chain.Close()
+	c.down.chain.Close()
 }
 
 // recovered turns a panic into the end of this connection.
@@ -105,7 +122,7 @@ func (c *conn) handshake() error {
 	if err != nil {
 		return &ending{end: EndHandshake, err: err}
 	}
-	c.client, c.toClient.conn = t, t
+	c.client, c.toClient.out = t, t
 	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
 	}
@@ -113,28 +130,33 @@ func (c *conn) handshake() error {
 }
 
 func (c *conn) handshakeTLS(t *tls.Conn) error {
-	ctx, cancel := within(c.policy.Limits.HandshakeTimeout)
-	defer cancel()
+	if err := c.setDeadline(c.wire.Conn, c.policy.Limits.HandshakeTimeout); err != nil {
+		return err
+	}
 	if slots := c.policy.Handshakes; slots != nil {
+		ctx, cancel := c.within(c.policy.Limits.HandshakeTimeout)
+		defer cancel()
 		select {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
 		case <-ctx.Done():
-			return errors.New("no free handshake slot")
+			return errNoSlot
 		}
 	}
-	if err := c.setDeadline(c.wire.Conn, c.policy.Limits.HandshakeTimeout); err != nil {
-		return err
-	}
-	return t.HandshakeContext(ctx)
+	// The socket's deadline ends it; a context would cost a goroutine.
+	return t.HandshakeContext(context.Background())
 }
 
-// within is a context that ends after d; zero means never.
-func within(d time.Duration) (context.Context, context.CancelFunc) {
+// errNoSlot is the end of a handshake that never began.
+var errNoSlot = fmt.Errorf("no free handshake slot: %w", os.ErrDeadlineExceeded)
+
+// within is a context that ends after d, zero meaning never, and when the
+// connection is stopped.
+func (c *conn) within(d time.Duration) (context.Context, context.CancelFunc) {
 	if d == 0 {
-		return context.WithCancel(context.Background())
+		return context.WithCancel(c.life)
 	}
-	return context.WithTimeout(context.Background(), d)
+	return context.WithTimeout(c.life, d)
 }
 
 // setDeadline sets the deadline of one of the connection's sockets to d from
@@ -153,30 +175,30 @@ func (c *conn) setDeadline(socket net.Conn, d time.Duration) error {
 // checkStopped fails once the connection is being stopped. Who sets a deadline
 // asks afterwards, or it could undo that of stop.
 func (c *conn) checkStopped() error {
-	if e := c.ending.Load(); e != nil {
-		return e
+	if c.life.Err() == nil {
+		return nil
 	}
-	return nil
+	return c.ending.Load()
 }
 
-// stop ends the connection from outside.
+// settle lays down why the connection ends, if that is not known yet.
+func (c *conn) settle(e *ending) { c.ending.CompareAndSwap(nil, e) }
+
+// stop ends the connection: reads on both sockets return at once and writes
+// soon.
 func (c *conn) stop(e *ending) {
-	if !c.ending.CompareAndSwap(nil, e) {
-		return
-	}
-	close(c.stopped)
-	c.wakeUp()
-}
-
-// wakeUp lets reads on both sockets return at once and writes soon.
-func (c *conn) wakeUp() {
-	past := time.Unix(1, 0)
-	_ = c.wire.SetReadDeadline(past)
-	c.toClient.hurry()
+	c.settle(e)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.life.Err() != nil {
+		return
+	}
+	c.endLife()
+	past := time.Unix(1, 0)
+	_ = c.wire.SetReadDeadline(past)
+	c.wire.hurry()
 	if c.broker != nil {
 		_ = c.broker.SetReadDeadline(past)
-		c.toBroker.hurry()
+		c.broker.hurry()
 	}
 }

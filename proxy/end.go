@@ -88,3 +88,51 @@ func isGone(err error) bool {
 
 // errStopped says that the connection is being stopped; why, its ending tells.
 var errStopped = errors.New("stopped")
+
+// pumpEnds is what the ways in which a pump can end mean in its direction.
+type pumpEnds struct {
+	direction  string // for the metrics
+	client     bool   // the sender is the client
+	senderGone End
+	malformed  End
+	otherGone  End
+}
+
+// errDisconnect says that the sender has said goodbye.
+var errDisconnect = errors.New("DISCONNECT")
+
+// writeEnding says what a failed write means to a side whose end is gone.
+func (p *pump) writeEnding(err error, gone End) error {
+	if isTimeout(err) {
+		return &ending{end: EndWriteTime, err: err}
+	}
+	return &ending{end: gone, err: err}
+}
+
+// ending says what err, which ended the loop, means.
+func (p *pump) ending(err error) *ending {
+	var e *ending
+	var violation *packets.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &violation):
+		return &ending{end: p.ends.malformed, code: p.blame(violation.Code), err: violation}
+	case errors.Is(err, errDisconnect) && p.ends.client:
+		return &ending{end: EndDisconnect}
+	case isTimeout(err) && p.reader.Partial():
+		return &ending{end: EndPacketTime, code: p.blame(packets.ProtocolError)}
+	case isTimeout(err):
+		return &ending{end: EndKeepAlive, code: packets.KeepAliveTimeout}
+	}
+	return &ending{end: p.ends.senderGone, err: err}
+}
+
+// blame is the code that a client is told of a mistake: what it was, if it was
+// the client's own.
+func (p *pump) blame(rc packets.ReasonCode) packets.ReasonCode {
+	if p.ends.client {
+		return rc
+	}
+	return packets.UnspecifiedError
+}

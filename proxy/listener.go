@@ -82,8 +82,8 @@ func (l *Listener) admit(raw net.Conn) {
 		return
 	}
 	go func() {
+		defer l.server.sessions.remove(c) // last, so that Shutdown waits for release
 		defer release()
-		defer l.server.sessions.remove(c)
 		c.live()
 	}()
 }

@@ -41,7 +41,7 @@ type Policy struct {
 type Limits struct {
 	HandshakeTimeout time.Duration
 	ConnectTimeout   time.Duration // for the CONNECT, for authentication and dial, and for the CONNACK, each
-	PacketTimeout    time.Duration // for one whole packet, in either direction
+	PacketTimeout    time.Duration // for one whole packet in either direction, and for one write
 	MaxConnectSize   int           // bytes
 	MaxPacketSize    int           // bytes, of packets from the client
 	MaxTopicAliases  uint16

@@ -23,28 +23,20 @@ type pump struct {
 	clock  readClock
 	ends   pumpEnds
 
-	now     time.Time // when the last bytes were read
+	now     time.Time // when bytes were last read or written
 	replies []byte    // for the sender
 	held    bool      // to.mu is ours: a PUBLISH is being streamed
 	traffic struct{ packets, bytes int }
 }
 
-// pumpEnds is what the ways in which a pump can end mean in its direction.
-type pumpEnds struct {
-	direction  string // for the metrics
-	senderGone End
-	malformed  End
-	otherGone  End
-}
-
-// errDisconnect says that the sender has said goodbye.
-var errDisconnect = errors.New("DISCONNECT")
-
 // loop moves packets until one side ends, and returns how.
 func (p *pump) loop() *ending {
-	p.socket.beforeRead = p.flush
+	p.socket.beforeRead = p.beforeRead
 	p.now = time.Now()
 	err := p.move()
+	if errors.Is(err, errDisconnect) {
+		p.conn.settle(p.ending(err)) // before the other side hears of it, and closes
+	}
 	if flushed := p.flush(); flushed != nil {
 		err = flushed
 	}
@@ -93,8 +85,11 @@ func (p *pump) take(pkt *packets.Packet) error {
 		}
 		return p.write(v.Packet)
 	case filters.Reply, filters.Drop:
+		if err := p.discard(pkt); err != nil {
+			return err
+		}
 		p.replies = append(p.replies, v.Packet...)
-		return p.discard(pkt)
+		return nil
 	default:
 		return &ending{end: EndPolicy, code: v.Reason, rule: v.Rule}
 	}
@@ -137,8 +132,10 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 	select {
 	case <-timer.C:
 		p.now = time.Now()
+		p.clock.restart() // the time was ours
 		return nil
-	case <-p.conn.stopped:
+	case <-p.conn.life.Done():
+		p.reader.Mark(0) // pkt stays here: its verdict has not been carried out
 		return errStopped
 	}
 }
@@ -146,7 +143,7 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 // stream sends on a PUBLISH whose payload is not all here: what is in the run,
 // or head in its place, then the payload in chunks. The sink is ours until the
 // last byte, so that nothing gets in between.
-func (p *pump) stream(head []byte) error {
+func (p *pump) stream(head []byte) (err error) {
 	// Not while the sink is held: the other pump may hold the sender's and wait
 	// for this one.
 	if err := p.sendReplies(); err != nil {
@@ -155,6 +152,9 @@ func (p *pump) stream(head []byte) error {
 	p.to.mu.Lock()
 	p.held = true
 	defer func() {
+		if err != nil {
+			p.to.cut()
+		}
 		p.held = false
 		p.to.mu.Unlock()
 	}()
@@ -187,8 +187,7 @@ func (p *pump) discard(pkt *packets.Packet) error {
 	return nil
 }
 
-// fill reads once. Below TLS the socket is read only when no whole record is
-// at hand, and then it flushes first.
+// fill reads once.
 func (p *pump) fill() error {
 	if !p.reader.Room() {
 		if err := p.flush(); err != nil {
@@ -196,12 +195,19 @@ func (p *pump) fill() error {
 		}
 		p.reader.Compact()
 	}
-	if err := p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial()); err != nil {
-		return err
-	}
 	err := p.reader.Fill(p.source)
 	p.now = time.Now()
 	return err
+}
+
+// beforeRead is called when the socket is about to be read: nothing more is at
+// hand, below TLS neither. The deadline comes last, since a flush may take its
+// time.
+func (p *pump) beforeRead() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial())
 }
 
 // flush writes the replies and the run.
@@ -224,9 +230,10 @@ func (p *pump) sendReplies() error {
 	}
 	b := p.replies
 	p.replies = p.replies[:0]
-	if err := p.back.write(p.now, b); err != nil {
+	if err := p.back.write(b); err != nil {
 		return p.writeEnding(err, p.ends.senderGone)
 	}
+	p.wrote()
 	return nil
 }
 
@@ -236,38 +243,25 @@ func (p *pump) write(b []byte) error {
 	}
 	var err error
 	if p.held {
-		err = p.to.writeLocked(p.now, b)
+		err = p.to.writeLocked(b)
 	} else {
-		err = p.to.write(p.now, b)
+		err = p.to.write(b)
 	}
 	if err != nil {
 		return p.writeEnding(err, p.ends.otherGone)
 	}
+	p.wrote()
 	return nil
 }
 
-func (p *pump) writeEnding(err error, gone End) error {
-	if isTimeout(err) {
-		return &ending{end: EndWriteTime, err: err}
-	}
-	return &ending{end: gone, err: err}
-}
+// slowWrite is how long a write may take out of the sender's time.
+const slowWrite = time.Second
 
-// ending says what err, which ended the loop, means.
-func (p *pump) ending(err error) *ending {
-	var e *ending
-	var violation *packets.Error
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.As(err, &violation):
-		return &ending{end: p.ends.malformed, code: violation.Code, err: violation}
-	case errors.Is(err, errDisconnect) && p.ends.senderGone == EndClientClosed:
-		return &ending{end: EndDisconnect}
-	case isTimeout(err) && p.reader.Partial():
-		return &ending{end: EndPacketTime, code: packets.ProtocolError}
-	case isTimeout(err):
-		return &ending{end: EndKeepAlive, code: packets.KeepAliveTimeout}
+// wrote notes the time after a write. A slow one was not the sender's fault.
+func (p *pump) wrote() {
+	began := p.now
+	p.now = time.Now()
+	if p.now.Sub(began) > slowWrite {
+		p.clock.restart()
 	}
-	return &ending{end: p.ends.senderGone, err: err}
 }

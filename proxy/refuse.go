@@ -5,17 +5,21 @@ import "github.com/mqttward/mqttward/packets"
 // refuse ends a connection that did not become a session: with a CONNACK, if
 // a CONNECT of a known version has been seen, and an orderly close.
 func (c *conn) refuse(e *ending) *ending {
-	c.refused = true
-	if stopped := c.ending.Load(); stopped != nil {
+	if stopped := c.ending.Load(); stopped != nil && e.end != EndRefused {
 		e = stopped
 	}
-	if c.broker != nil {
-		_ = c.broker.Close()
+	// Broker and crypto/tls have told the client themselves.
+	told := e.end == EndRefused || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
+	b := connackFor(c.reader.Version, e)
+	if b == nil && !told {
+		return e
 	}
-	if b := connackFor(c.reader.Version, e); b != nil || e.end == EndRefused {
-		c.toClient.finish(b)
-		linger(c.client, c.wire.Conn)
+	c.wire.hurry()
+	if b != nil {
+		_ = c.toClient.write(b)
 	}
+	closeWrite(c.client, c.wire.Conn)
+	c.wire.drain()
 	return e
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -9,13 +8,9 @@ import (
 )
 
 // pump runs the session: two pumps until the first of them ends.
-func (c *conn) pump(chain filters.Chain) *ending {
-	up := &upJudge{conn: c, policy: c.policy, chain: chain, aliases: aliases{max: c.terms.aliases}}
-	down := &downJudge{conn: c, policy: c.policy, chain: c.policy.Down.Open(&c.sess)}
-	defer func() {
-		up.chain.Close()
-		down.chain.Close()
-	}()
+func (c *conn) pump() *ending {
+	c.down.open(c.policy)
+	c.up.aliases.max = c.terms.aliases
 	// The broker watches the Keep Alive of its client [MQTT-3.1.2-22]. This is
 	// for the case that it does not, and so a second later.
 	idle := c.terms.keepAlive + c.terms.keepAlive/2
@@ -24,17 +19,14 @@ func (c *conn) pump(chain filters.Chain) *ending {
 	}
 	perPacket := c.policy.Limits.PacketTimeout
 	upPump := &pump{
-		conn: c, judge: up.judge, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
+		conn: c, judge: c.up.judge, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
 		clock: readClock{perPacket: perPacket, idle: idle},
-		ends:  pumpEnds{direction: "up", senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
+		ends:  pumpEnds{direction: "up", client: true, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
 	}
 	downPump := &pump{
-		conn: c, judge: down.judge, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
+		conn: c, judge: c.down.judge, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
 		clock: readClock{perPacket: perPacket},
 		ends:  pumpEnds{direction: "down", senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
-	}
-	if err := errors.Join(c.setDeadline(c.wire.Conn, 0), c.setDeadline(c.broker.Conn, 0)); err != nil {
-		c.stop(asEnding(err, EndClientClosed, packets.Success))
 	}
 	done := make(chan struct{})
 	go func() {
@@ -53,21 +45,29 @@ func (c *conn) runPump(p *pump) {
 			c.stop(c.recovered(r))
 		}
 	}()
-	c.stop(p.loop())
+	e := p.loop()
+	if e.end == p.ends.otherGone {
+		// It takes no more, but what it sent last, a DISCONNECT perhaps, is still
+		// to be read. The pump that does so ends the session.
+		select {
+		case <-c.life.Done():
+		case <-time.After(lingerTime):
+		}
+	}
+	c.stop(e)
 }
 
 // close ends both sides in order. The broker's is closed without DISCONNECT:
 // unless the client has sent one, its Will is due [MQTT-3.1.2-8].
 func (c *conn) close() *ending {
 	e := c.ending.Load()
-	var last []byte
 	if c.sess.Version == packets.V5 && e.code >= packets.UnspecifiedError {
-		last = packets.AppendDisconnect(nil, packets.V5, e.code)
+		_ = c.toClient.write(packets.AppendDisconnect(nil, packets.V5, e.code))
 	}
-	c.toClient.finish(last)
-	c.toBroker.finish(nil)
-	linger(c.broker.Conn, c.broker.Conn)
-	linger(c.client, c.wire.Conn)
+	closeWrite(c.broker.Conn)
+	closeWrite(c.client, c.wire.Conn)
+	c.broker.drain()
+	c.wire.drain()
 	return e
 }
 
@@ -79,11 +79,18 @@ type upJudge struct {
 	aliases aliases
 }
 
+// open puts the filters of p in force. What they replace is closed after, so
+// that what both hold lives on.
+func (j *upJudge) open(p *Policy) {
+	chain := p.Up.Open(&j.conn.sess)
+	j.chain.Close()
+	j.policy, j.chain = p, chain
+}
+
 func (j *upJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
 	c := j.conn
 	if p := c.listener.policy.Load(); p != j.policy {
-		j.chain.Close()
-		j.policy, j.chain = p, p.Up.Open(&c.sess)
+		j.open(p)
 	}
 	if pkt.Type == packets.AUTH {
 		return filters.Verdict{}, errAuth
@@ -114,11 +121,16 @@ type downJudge struct {
 	chain  filters.Chain
 }
 
+func (j *downJudge) open(p *Policy) {
+	chain := p.Down.Open(&j.conn.sess)
+	j.chain.Close()
+	j.policy, j.chain = p, chain
+}
+
 func (j *downJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
 	c := j.conn
 	if p := c.listener.policy.Load(); p != j.policy {
-		j.chain.Close()
-		j.policy, j.chain = p, p.Down.Open(&c.sess)
+		j.open(p)
 	}
 	switch pkt.Type {
 	case packets.CONNACK:

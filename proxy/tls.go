@@ -27,6 +27,9 @@ type TLS struct {
 // NewTLS returns a TLS with Go's choice of cipher suites and key exchanges,
 // the post-quantum hybrid X25519MLKEM768 among them.
 func NewTLS(o TLSOptions) *TLS {
+	if o.ClientCAs == nil {
+		o.ClientCAs = x509.NewCertPool() // nil would mean the system's
+	}
 	c := &tls.Config{
 		Certificates: o.Certificates,
 		MinVersion:   max(o.MinVersion, tls.VersionTLS12),

@@ -2,17 +2,29 @@ package proxy
 
 import (
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// wire is a socket that says when it is about to be read. crypto/tls returns
-// one record per Read, however many have arrived; only below it can be seen
-// that nothing more is at hand and that what was judged has to be written.
+const (
+	// lingerTime and lingerBytes bound how long a peer may take to read our last
+	// words and close.
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
+)
+
+// wire is a socket that says when it is about to be read, and gives writes a
+// deadline. Both belong below TLS: crypto/tls returns one record per Read,
+// however many have arrived, so only here can be seen that nothing more is at
+// hand and that what was judged has to be written; and it writes on its own
+// account, when keys are updated for example.
 type wire struct {
 	net.Conn
 	beforeRead func() error // nil: none
+
+	timeout  time.Duration             // for a write; zero: the socket's deadline stays as it is
+	deadline time.Time                 // of writes; used by one writer at a time
+	last     atomic.Pointer[time.Time] // of all writes to come, once set
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -24,90 +36,62 @@ func (w *wire) Read(b []byte) (int, error) {
 	return w.Conn.Read(b)
 }
 
-// sink is the writing half of a socket: whole packets, one writer at a time, a
-// deadline on each write. After an error or finish it takes nothing more.
-type sink struct {
-	conn    net.Conn
-	timeout time.Duration
-	hurried atomic.Bool
-
-	mu       sync.Mutex
-	deadline time.Time
-	err      error
+func (w *wire) Write(b []byte) (int, error) {
+	if err := w.armWrite(); err != nil {
+		return 0, err
+	}
+	return w.Conn.Write(b)
 }
 
-// write writes b, which is whole packets.
-func (s *sink) write(now time.Time, b []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writeLocked(now, b)
+// armWrite sets the deadline of a write. One costs more than a small write to
+// set, so it serves the writes of the first quarter of its time.
+func (w *wire) armWrite() error {
+	if last := w.last.Load(); last != nil {
+		return w.SetWriteDeadline(*last)
+	}
+	now := time.Now()
+	if w.timeout == 0 || w.deadline.Sub(now) >= w.timeout*3/4 {
+		return nil
+	}
+	w.deadline = now.Add(w.timeout)
+	if err := w.SetWriteDeadline(w.deadline); err != nil {
+		return err
+	}
+	if last := w.last.Load(); last != nil { // set meanwhile: it is the nearer one
+		return w.SetWriteDeadline(*last)
+	}
+	return nil
 }
 
-func (s *sink) writeLocked(now time.Time, b []byte) error {
-	if s.err != nil {
-		return s.err
+// hurry gives a write in progress and those to come, all together, lingerTime.
+func (w *wire) hurry() {
+	last := time.Now().Add(lingerTime)
+	if w.last.CompareAndSwap(nil, &last) {
+		_ = w.SetWriteDeadline(last)
 	}
-	// A deadline costs more than a small write to set, so one serves the writes
-	// of the first quarter of its time.
-	if s.timeout > 0 && s.deadline.Sub(now) < s.timeout*3/4 {
-		s.deadline = now.Add(s.timeout)
-		if s.err = s.conn.SetWriteDeadline(s.deadline); s.err != nil {
-			return s.err
-		}
-		if s.hurried.Load() { // meanwhile: its deadline is the nearer one
-			s.hurry()
-		}
-	}
-	_, s.err = s.conn.Write(b)
-	return s.err
 }
 
-// hurry gives a write in progress, and those to come, lingerTime.
-func (s *sink) hurry() {
-	s.hurried.Store(true)
-	_ = s.conn.SetWriteDeadline(time.Now().Add(lingerTime))
-}
-
-// finish writes b as the last packet, if the stream is still whole, and closes
-// the sink.
-func (s *sink) finish(b []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil && len(b) > 0 && s.conn.SetWriteDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = s.conn.Write(b)
-	}
-	s.err = net.ErrClosed
-}
-
-const (
-	// lingerTime and lingerBytes bound how long a peer may take to read our last
-	// words and close.
-	lingerTime  = time.Second
-	lingerBytes = 64 << 10
-)
-
-// linger closes conn in order: it ends our direction and reads the peer's to
-// its end, since closing a socket with unread bytes resets the connection and
-// takes from the peer what was written last. raw is the socket below conn.
-func linger(conn, raw net.Conn) {
-	defer raw.Close() //nolint:errcheck // nothing is left to lose
-	_ = raw.SetDeadline(time.Now().Add(lingerTime))
-	if c, ok := conn.(interface{ CloseWrite() error }); ok {
-		if c.CloseWrite() != nil {
-			return
-		}
-	}
-	if raw != conn {
-		if c, ok := raw.(interface{ CloseWrite() error }); ok {
-			_ = c.CloseWrite()
-		}
-	}
-	buf := make([]byte, 1<<10)
+// drain reads the socket to its end and closes it: closing one with unread
+// bytes resets the connection and takes from the peer what was written last.
+func (w *wire) drain() {
+	defer w.Conn.Close()
+	_ = w.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := make([]byte, 4<<10)
 	for total := 0; total < lingerBytes; {
-		n, err := raw.Read(buf)
+		n, err := w.Conn.Read(buf)
 		if err != nil {
 			return
 		}
 		total += n
+	}
+}
+
+// closeWrite ends our direction of the connections, TLS and what is below it,
+// so that the peer sees an orderly end.
+func closeWrite(conns ...net.Conn) {
+	for _, c := range conns {
+		if c, ok := c.(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
 	}
 }
