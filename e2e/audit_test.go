@@ -28,13 +28,15 @@ func TestAudit(t *testing.T) {
 	alice := event{"client_id": "alice", "username": "alice", "method": "users"}
 	for i, want := range []event{
 		{"msg": "connection refused", "client_id": "nobody", "username": "", "method": "", "end": "bad_credentials", "reason": "Not authorized"},
+		{"msg": "session started"},
 		{"msg": "publish denied", "topic": "system/reboot", "qos": 1, "rule": "nobody reboots, authz.rules[0] (line 10)", "reason": "Not authorized"},
-		{"msg": "subscribe denied", "filters": "[# other]", "rule": "nobody reboots, authz.rules[0] (line 10)"},
+		{"msg": "subscribe denied", "filter": "#", "rule": "nobody reboots, authz.rules[0] (line 10)"},
+		{"msg": "subscribe denied", "filter": "other", "rule": "no rule matches"},
 		{"msg": "session ended", "end": "client_disconnect"},
 	} {
 		lines := p.audit(t)
-		if len(lines) != 4 {
-			t.Fatalf("%d lines, want 4: %v", len(lines), lines)
+		if len(lines) != 6 {
+			t.Fatalf("%d lines, want 6: %v", len(lines), lines)
 		}
 		got := lines[i]
 		if !got.has(want) || i > 0 && !got.has(alice) || !got.has(event{"level": "INFO", "listener": "mqtts", "version": "5.0"}) {

@@ -1,7 +1,6 @@
 package filters
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/mqttward/mqttward/packets"
@@ -104,17 +103,16 @@ func reparse(p *packets.Packet, b []byte, from packets.Role) (*packets.Packet, e
 // one filter the first stands; one that either did not judge is refused.
 func (out *Verdict) refuse(v Verdict) {
 	switch {
-	case v.Codes == nil:
+	case v.Filters == nil:
 		return
-	case out.Codes == nil:
-		out.Codes, out.Rule = v.Codes, v.Rule
+	case out.Filters == nil:
+		out.Filters = v.Filters
 		return
 	}
-	out.Codes = out.Codes[:min(len(out.Codes), len(v.Codes))]
-	for i, rc := range out.Codes {
-		if rc == packets.Success {
-			out.Codes[i] = v.Codes[i]
+	out.Filters = out.Filters[:min(len(out.Filters), len(v.Filters))]
+	for i, j := range out.Filters {
+		if j.Reason == packets.Success {
+			out.Filters[i] = v.Filters[i]
 		}
 	}
-	out.Rule = cmp.Or(out.Rule, v.Rule)
 }

@@ -18,7 +18,7 @@ func (j judge) Filter(_ time.Time, s *Session, p *packets.Packet) Verdict { retu
 func says(v Verdict) Filter {
 	return judge(func(*Session, *packets.Packet) Verdict {
 		v := v
-		v.Codes = slices.Clone(v.Codes) // the chain keeps them
+		v.Filters = slices.Clone(v.Filters) // the chain keeps them
 		return v
 	})
 }
@@ -32,7 +32,7 @@ var guard = judge(func(s *Session, p *packets.Packet) Verdict {
 			return Deny(s, p, packets.NotAuthorized, "guard")
 		}
 	case packets.SUBSCRIBE:
-		v := Verdict{Action: Forward, Rule: "guard"}
+		v := Pass()
 		for filter := range p.Subscriptions() {
 			rc := packets.Success
 			switch {
@@ -41,7 +41,7 @@ var guard = judge(func(s *Session, p *packets.Packet) Verdict {
 			case strings.HasPrefix(string(filter), "no/"):
 				rc = packets.NotAuthorized
 			}
-			v.Codes = append(v.Codes, rc)
+			v.Filters = append(v.Filters, Judgement{rc, "guard"})
 		}
 		return v
 	}
@@ -115,8 +115,8 @@ func play(t *testing.T, chain Chain, v packets.Version, steps []step) {
 		if step.want == Disconnect && got.Reason != step.reason {
 			t.Fatalf("MQTT %v: %s: reason %v, want %v", v, step.say, got.Reason, step.reason)
 		}
-		if step.codes != nil && !slices.Equal(got.Codes, step.codes) {
-			t.Fatalf("MQTT %v: %s: codes %x, want %x", v, step.say, got.Codes, step.codes)
+		if step.codes != nil && !slices.Equal(codesOf(got), step.codes) {
+			t.Fatalf("MQTT %v: %s: codes %x, want %x", v, step.say, codesOf(got), step.codes)
 		}
 		switch step.want {
 		case Reply:
@@ -264,7 +264,15 @@ func TestCodes(t *testing.T) {
 		quota = packets.QuotaExceeded
 	)
 	forward := func(rule string, codes ...packets.ReasonCode) Verdict {
-		return Verdict{Action: Forward, Rule: rule, Codes: codes}
+		v := Pass()
+		for _, rc := range codes {
+			j := Judgement{Reason: rc}
+			if rc != ok {
+				j.Rule = rule
+			}
+			v.Filters = append(v.Filters, j)
+		}
+		return v
 	}
 	tests := []struct {
 		name     string
@@ -275,11 +283,11 @@ func TestCodes(t *testing.T) {
 		{"nobody judges", []Verdict{Pass(), Pass()}, "", "fff"},
 		{"all allowed", []Verdict{forward("", ok, ok, ok), forward("", ok, ok, ok)}, "", "fff"},
 		{"one refuses", []Verdict{Pass(), forward("b", ok, auth, ok)}, "b", "f\x87f"},
-		{"both refuse", []Verdict{forward("a", auth, ok, ok), forward("b", ok, ok, quota)}, "a", "\x87f\x97"},
-		{"the first reason stands", []Verdict{forward("a", ok, quota, ok), forward("b", ok, auth, auth)}, "a", "f\x97\x87"},
+		{"both refuse", []Verdict{forward("a", auth, ok, ok), forward("b", ok, ok, quota)}, "ab", "\x87f\x97"},
+		{"the first reason stands", []Verdict{forward("a", ok, quota, ok), forward("b", ok, auth, auth)}, "ab", "f\x97\x87"},
 		{"the rule of the one that refuses", []Verdict{forward("", ok, ok, ok), forward("b", auth, ok, ok)}, "b", "\x87ff"},
-		{"too few codes", []Verdict{forward("a", ok)}, "a", "f\x87\x87"},
-		{"no codes", []Verdict{{Action: Forward, Codes: []packets.ReasonCode{}}}, "", "\x87\x87\x87"},
+		{"too few codes", []Verdict{forward("a", ok)}, "", "f\x87\x87"},
+		{"no codes", []Verdict{{Action: Forward, Filters: []Judgement{}}}, "", "\x87\x87\x87"},
 		{"too few of the second", []Verdict{forward("", ok, ok, ok), forward("", ok)}, "", "f\x87\x87"},
 		{"too few of the first", []Verdict{forward("", ok, ok), forward("", ok, ok, ok)}, "", "ff\x87"},
 		{"too many", []Verdict{forward("", ok, ok, ok, auth)}, "", "fff"},
@@ -295,14 +303,29 @@ func TestCodes(t *testing.T) {
 			s := &Session{Version: packets.V5}
 			p := parse(t, subscribe(packets.V5, 7, "f0", "f1", "f2"), packets.V5, packets.Client)
 			v := chain.JudgeUp(time.Time{}, s, p)
-			if v.Rule != tt.rule {
-				t.Errorf("rule %q, want %q", v.Rule, tt.rule)
+			if got := v.Rule + rulesOf(v); got != tt.rule {
+				t.Errorf("rules %q, want %q", got, tt.rule)
 			}
 			if got := fate(t, p, v, s.pending[7]); got != tt.want {
 				t.Errorf("codes %x, want %x", got, tt.want)
 			}
 		})
 	}
+}
+
+func codesOf(v Verdict) (codes []packets.ReasonCode) {
+	for _, j := range v.Filters {
+		codes = append(codes, j.Reason)
+	}
+	return codes
+}
+
+// rulesOf joins the rules that refuse Topic Filters.
+func rulesOf(v Verdict) (rules string) {
+	for _, j := range v.Filters {
+		rules += j.Rule
+	}
+	return rules
 }
 
 // fate is the code with which each Topic Filter of p is refused, or "f".

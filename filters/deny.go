@@ -22,7 +22,7 @@ func Deny(s *Session, p *packets.Packet, rc packets.ReasonCode, rule string) Ver
 	case packets.SUBSCRIBE:
 		v.Action = Forward
 		for range p.Subscriptions() {
-			v.Codes = append(v.Codes, rc)
+			v.Filters = append(v.Filters, Judgement{rc, rule})
 		}
 		return s.subscribe(p, v)
 	default:

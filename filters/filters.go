@@ -58,10 +58,17 @@ type Verdict struct {
 	Rule   string             // the rule that decided, for the audit log
 	Delay  time.Duration      // wait this long before anything is done
 
-	// Codes has, for a SUBSCRIBE that goes on, one Reason Code per Topic
-	// Filter: Success lets the filter go on, a failure refuses it, and so does
-	// a code that is missing. Nil lets all go on. The chain keeps the slice.
-	Codes []packets.ReasonCode
+	// Filters has, for a SUBSCRIBE that goes on, a judgement of each Topic
+	// Filter; one that is missing refuses. Nil lets all go on. The chain keeps
+	// the slice.
+	Filters []Judgement
+}
+
+// Judgement is what a filter says of one Topic Filter of a SUBSCRIBE. The zero
+// Judgement lets it go on.
+type Judgement struct {
+	Reason packets.ReasonCode // a failure refuses the Topic Filter
+	Rule   string             // the rule that refused it, for the audit log
 }
 
 // Pass is the verdict that lets a packet go on.

@@ -11,7 +11,7 @@ const (
 	slotOpen packets.ReasonCode = 0xFF
 )
 
-// subscribe sends on the filters of a SUBSCRIBE that v.Codes lets through,
+// subscribe sends on the filters of a SUBSCRIBE that v.Filters lets through,
 // under the same Packet Identifier [MQTT-3.8.4-2]. If none is left, it answers
 // for the broker.
 func (s *Session) subscribe(p *packets.Packet, v Verdict) Verdict {
@@ -20,10 +20,10 @@ func (s *Session) subscribe(p *packets.Packet, v Verdict) Verdict {
 	if _, used := s.pending[p.ID]; used { // [MQTT-2.2.1-3]
 		return Verdict{Action: Disconnect, Reason: packets.ProtocolError, Rule: "packet identifier in use"}
 	}
-	if v.Codes == nil {
+	if v.Filters == nil {
 		return v
 	}
-	allowed, slots := split(p, v.Codes)
+	allowed, slots := split(p, v.Filters)
 	switch {
 	case len(allowed) == len(slots):
 		return v
@@ -42,13 +42,13 @@ func (s *Session) subscribe(p *packets.Packet, v Verdict) Verdict {
 	return v
 }
 
-// split returns the subscriptions of p that codes lets through, and for each
+// split returns the subscriptions of p that are judged to go on, and for each
 // of p's filters the refusal or slotOpen.
-func split(p *packets.Packet, codes []packets.ReasonCode) (allowed []packets.Subscription, slots []packets.ReasonCode) {
+func split(p *packets.Packet, judged []Judgement) (allowed []packets.Subscription, slots []packets.ReasonCode) {
 	for filter, options := range p.Subscriptions() {
 		rc := packets.NotAuthorized // a filter that nobody judged
-		if i := len(slots); i < len(codes) {
-			rc = codes[i]
+		if i := len(slots); i < len(judged) {
+			rc = judged[i].Reason
 		}
 		if rc != packets.Success {
 			slots = append(slots, refusal(p.Version, options, rc))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -114,7 +115,7 @@ func (c *conn) authenticate() error {
 	default:
 		e.end, outcome = EndAuthDown, "unavailable"
 	}
-	c.listener.server.observer.Authenticated(id.Method, outcome)
+	c.listener.server.observer.Authenticated(cmp.Or(id.Method, "none"), outcome)
 	return e
 }
 

@@ -52,41 +52,58 @@ func (c *conn) auditEnd(e *ending) {
 	c.log(event, attrs...)
 }
 
+// publishes counts the messages of a burst that may go on.
+type publishes struct{ allowed, delayed int }
+
 // notePublish counts the judgement of a PUBLISH and logs a refusal.
 func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
-	outcome := "allowed"
 	switch {
 	case v.Action < filters.Rewrite:
-		outcome = "denied"
+		c.listener.server.observer.Decided("publish", "denied", 1)
 		c.log("publish denied", slog.String("topic", string(p.Topic)), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:
-		outcome = "delayed"
+		c.up.publishes.delayed++
+	default:
+		c.up.publishes.allowed++
 	}
-	c.listener.server.observer.Decided("publish", outcome, 1)
+}
+
+// reportPublishes hands the counts of a burst on: one for each message would
+// cost a twentieth of all that a message costs.
+func (c *conn) reportPublishes() {
+	o, n := c.listener.server.observer, &c.up.publishes
+	if n.allowed > 0 {
+		o.Decided("publish", "allowed", n.allowed)
+	}
+	if n.delayed > 0 {
+		o.Decided("publish", "delayed", n.delayed)
+	}
+	*n = publishes{}
 }
 
 // noteSubscribe counts the judgement of each filter of a SUBSCRIBE and logs
 // the refusals.
 func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
-	if p.Type != packets.SUBSCRIBE {
-		return
-	}
-	allowed, i := 0, 0
-	var denied []string
+	allowed, denied, i := 0, 0, 0
 	for filter := range p.Subscriptions() {
-		if i < len(v.Codes) && v.Codes[i] == packets.Success || v.Codes == nil && v.Action >= filters.Rewrite {
-			allowed++
-		} else {
-			denied = append(denied, string(filter))
+		j, goesOn := filters.Judgement{Reason: v.Reason, Rule: v.Rule}, v.Filters == nil && v.Action >= filters.Rewrite
+		if i < len(v.Filters) {
+			j, goesOn = v.Filters[i], v.Filters[i].Reason == packets.Success
 		}
 		i++
+		if goesOn {
+			allowed++
+			continue
+		}
+		denied++
+		c.log("subscribe denied", slog.String("filter", string(filter)), slog.String("rule", j.Rule),
+			slog.String("reason", j.Reason.String()))
 	}
 	if allowed > 0 {
 		c.listener.server.observer.Decided("subscribe", "allowed", allowed)
 	}
-	if denied != nil {
-		c.listener.server.observer.Decided("subscribe", "denied", len(denied))
-		c.log("subscribe denied", slog.Any("filters", denied), slog.String("rule", v.Rule))
+	if denied > 0 {
+		c.listener.server.observer.Decided("subscribe", "denied", denied)
 	}
 }

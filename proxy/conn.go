@@ -82,6 +82,7 @@ func (c *conn) run() (e *ending) {
 		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
 	}
 	c.running = true
+	c.log("session started")
 	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
 	return c.pump()
 }

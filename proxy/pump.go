@@ -214,6 +214,9 @@ func (p *pump) beforeRead() error {
 func (p *pump) flush() error {
 	if p.traffic.packets > 0 {
 		p.conn.listener.server.observer.Traffic(p.ends.direction, p.traffic.packets, p.traffic.bytes)
+		if p.ends.client {
+			p.conn.reportPublishes()
+		}
 		p.traffic.packets, p.traffic.bytes = 0, 0
 	}
 	if err := p.sendReplies(); err != nil {

@@ -27,7 +27,7 @@ func script(_ time.Time, s *filters.Session, p *packets.Packet) filters.Verdict 
 			if strings.HasPrefix(string(filter), "denied") {
 				rc = packets.NotAuthorized
 			}
-			v.Codes = append(v.Codes, rc)
+			v.Filters = append(v.Filters, filters.Judgement{Reason: rc, Rule: "denied"})
 		}
 		return v
 	case packets.PUBLISH:

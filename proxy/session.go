@@ -77,6 +77,8 @@ type upJudge struct {
 	policy  *Policy
 	chain   filters.Chain
 	aliases aliases
+
+	publishes publishes
 }
 
 // open puts the filters of p in force. What they replace is closed after, so
@@ -97,7 +99,9 @@ func (j *upJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, er
 	}
 	if pkt.Type != packets.PUBLISH {
 		v := j.chain.JudgeUp(now, &c.sess, pkt)
-		c.noteSubscribe(pkt, v)
+		if pkt.Type == packets.SUBSCRIBE {
+			c.noteSubscribe(pkt, v)
+		}
 		return v, nil
 	}
 	alias, bare, err := j.aliases.resolve(pkt)
@@ -109,9 +113,10 @@ func (j *upJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, er
 	if alias != nil && v.Action == filters.Forward {
 		if b := alias.forwarded(pkt, bare); b != nil {
 			v.Action, v.Packet = filters.Rewrite, b
+			_, err = packets.Parse(b, pkt.Version, packets.Client) // what goes on is what was checked
 		}
 	}
-	return v, nil
+	return v, err
 }
 
 // downJudge judges what the broker sends.

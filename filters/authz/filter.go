@@ -2,7 +2,6 @@ package authz
 
 import (
 	"bytes"
-	"cmp"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -99,12 +98,11 @@ func (v *View) will(p *packets.Packet) Decision {
 func (v *View) subscribe(p *packets.Packet) filters.Verdict {
 	out := filters.Pass()
 	for filter, options := range p.Subscriptions() {
-		d, rc := v.Subscribe(filter, options.QoS()), packets.Success
-		if !d.Allowed {
-			rc = packets.NotAuthorized
-			out.Rule = cmp.Or(out.Rule, d.Rule)
+		var j filters.Judgement
+		if d := v.Subscribe(filter, options.QoS()); !d.Allowed {
+			j = filters.Judgement{Reason: packets.NotAuthorized, Rule: d.Rule}
 		}
-		out.Codes = append(out.Codes, rc)
+		out.Filters = append(out.Filters, j)
 	}
 	return out
 }
