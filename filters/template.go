@@ -93,6 +93,11 @@ func (t Template) Expand(lookup Lookup) (string, bool) {
 	})
 }
 
+// TopicLevel reports whether ExpandTopic puts value in, wherever it stands.
+func TopicLevel(value string) bool {
+	return plain(value) && !strings.Contains(value, "/") && value[0] != '$'
+}
+
 // ExpandTopic is Expand for a topic or topic filter. It also fails if a value
 // holds /, which would move what follows to another level, or if one that
 // starts with $ would begin the topic, which would lead to the broker's own

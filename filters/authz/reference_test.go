@@ -154,7 +154,16 @@ func (r request) patterns(i int) []string {
 		unsafe := r.username == "" || strings.ContainsAny(r.username, "+#/") ||
 			strings.HasPrefix(inner, "${username}") && strings.HasPrefix(r.username, "$")
 		if strings.Contains(text, "${username}") && unsafe {
-			continue
+			if !rule.Deny {
+				return nil
+			}
+			levels := strings.Split(strings.TrimPrefix(text, "="), "/")
+			for i, l := range levels {
+				if strings.Contains(l, "${username}") {
+					levels[i] = "+"
+				}
+			}
+			text = strings.Join(levels, "/")
 		}
 		list = append(list, strings.ReplaceAll(text, "${username}", r.username))
 	}

@@ -8,8 +8,8 @@
 // a subscription is granted only if all that it can deliver is allowed.
 //
 // It fails closed: names and networks that no client could have are refused
-// when rules are compiled, a topic with a placeholder that has no safe value
-// matches nothing, and no rules deny everything.
+// when rules are compiled, a placeholder without a safe value makes a rule that
+// allows not match and one that denies wider, and no rules deny everything.
 package authz
 
 import (

@@ -55,15 +55,49 @@ func (r *rule) topicsFor(s subject) []topic {
 	return r.expand(s.Value)
 }
 
-// expand leaves out the patterns for which a safe value is missing.
+// expand returns nothing for a rule that allows and lacks a safe value: it does
+// not match. One that denies is made wider instead, or clients would get out
+// from under it by a client identifier that cannot be filled in.
 func (r *rule) expand(lookup filters.Lookup) []topic {
 	var expanded []topic
 	for _, p := range r.topics {
-		if t, ok := p.expand(lookup); ok {
-			expanded = append(expanded, t)
+		t, ok := p.expand(lookup)
+		switch {
+		case ok:
+		case r.Deny:
+			t = p.widen(lookup)
+		default:
+			return nil
 		}
+		expanded = append(expanded, t)
 	}
 	return slices.Clip(expanded)
+}
+
+// unfilled stands for a value that cannot be filled in, until its level is
+// replaced. It is for private use in Unicode.
+const unfilled = "\uE000"
+
+// widen puts + in the place of each level that has a placeholder without a safe
+// value.
+func (p pattern) widen(lookup filters.Lookup) topic {
+	text, _ := p.template.ExpandTopic(func(name string) (string, bool) {
+		if v, ok := lookup(name); ok && filters.TopicLevel(v) {
+			return v, true
+		}
+		return unfilled, true
+	})
+	group, text, _ := topics.Share(text)
+	if strings.Contains(group, unfilled) {
+		group = "" // any group, and none
+	}
+	levels := strings.Split(text, "/")
+	for i, l := range levels {
+		if strings.Contains(l, unfilled) {
+			levels[i] = "+"
+		}
+	}
+	return topic{group: group, text: strings.Join(levels, "/")}
 }
 
 func (p pattern) expand(lookup filters.Lookup) (topic, bool) {

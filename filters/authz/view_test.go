@@ -172,11 +172,24 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
-// TestPlaceholderMissing: the other topics of the rule stay in force.
+// TestPlaceholderMissing: a rule that allows does not match at all, one that
+// denies gets wider.
 func TestPlaceholderMissing(t *testing.T) {
-	v := compiled(t, deny("a/${username}", "secret"), allow("#")).View(user(""))
-	if v.Publish([]byte("secret"), 0, false).Allowed {
-		t.Error("a denied topic is allowed, since another of the rule has no value")
+	for topic, allowed := range map[string]bool{
+		"secret": false, "a/x": false, "b/x-1/c": false, "own": false, "b": true, "a/b/c": true, "pub/x": true,
+	} {
+		v := compiled(t,
+			allow("own", "own/${username}"),
+			deny("secret", "=a/${username}", "b/x-${username}/#", "own"),
+			allow("#"),
+		).View(user("de/v"))
+		if got := v.Publish([]byte(topic), 0, false).Allowed; got != allowed {
+			t.Errorf("%s: allowed is %v", topic, got)
+		}
+	}
+	v := compiled(t, deny("$share/${username}/t"), allow("#")).View(user(""))
+	if v.Subscribe([]byte("$share/g/t"), 0).Allowed || v.Subscribe([]byte("t"), 0).Allowed {
+		t.Error("the denied group cannot be told, and a subscription is allowed")
 	}
 }
 
