@@ -64,8 +64,8 @@ func TestReloadUnderTraffic(t *testing.T) {
 	if ended := m.since(nil, "mqttward_sessions_ended_total"); len(ended) > 0 || !subscriber.IsConnectionOpen() {
 		t.Errorf("sessions ended: %v", ended)
 	}
-	if n := m[`mqttward_reloads_total{outcome="success"}`]; n != reloads+1 { // the start is one
-		t.Errorf("%v reloads, want %d", n, reloads+1)
+	if n := m[`mqttward_reloads_total{outcome="success"}`]; n != reloads {
+		t.Errorf("%v reloads, want %d", n, reloads)
 	}
 }
 
@@ -201,5 +201,17 @@ func TestReloadedListeners(t *testing.T) {
 	publish(t, []string{"-h", host, "-p", port, "-u", "bob", "-P", password("bob")}, "-q", "1", "-t", "a", "-m", payload("new"))
 	if code := c.publish(t, &paho.Publish{Topic: "a", QoS: 1, Payload: []byte(payload("old"))}); code != 0 {
 		t.Errorf("the old session: reason code 0x%02X", code)
+	}
+	// The session goes on, and under the rules of each reload.
+	for i, rule := range []string{`{deny: [publish], topics: ["a"]}`, `{allow: [publish], topics: ["a"]}`, `{deny: [publish], topics: ["a"]}`} {
+		s.rules = []string{rule}
+		p.configure(t, s)
+		if err := p.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		want := byte(i+1) % 2 * 0x87
+		if code := c.publish(t, &paho.Publish{Topic: "a", QoS: 1, Payload: []byte(payload("old"))}); code != want {
+			t.Errorf("rule %s: the old session gets 0x%02X, want 0x%02X", rule, code, want)
+		}
 	}
 }

@@ -52,6 +52,16 @@ func TestWatch(t *testing.T) {
 			eventually(t, "certificate "+name, func() bool { return p.certificate(t) == name })
 		}
 	})
+	t.Run("file that comes late", func(t *testing.T) {
+		t.Parallel()
+		s := settings{broker: b.address(), limits: limits}
+		p := startWatched(t, s)
+		s.authn = "[{name: users, type: password, file: later.passwd}]"
+		p.configure(t, s)
+		eventually(t, "reload that fails", func() bool { return p.metrics(t)[`mqttward_reloads_total{outcome="failure"}`] > 0 })
+		write(t, p.file("later.passwd"), usersFile())
+		eventually(t, "reload that succeeds", func() bool { return p.metrics(t)[`mqttward_last_reload_success`] == 1 })
+	})
 	t.Run("password file", func(t *testing.T) {
 		t.Parallel()
 		p := startWatched(t, settings{broker: b.address(), limits: limits})

@@ -9,7 +9,8 @@ import (
 )
 
 // Session is what filters know of one client's connection. The exported
-// fields are set before the first packet is judged and do not change.
+// fields are set before the first packet is judged and do not change, but for a
+// client identifier that the broker assigns with its CONNACK.
 type Session struct {
 	Version     packets.Version
 	ClientID    string

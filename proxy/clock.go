@@ -10,12 +10,13 @@ type readClock struct {
 	idle      time.Duration // longest silence between packets; zero: no limit
 	packet    int           // number of the packet that is awaited
 
-	begun    int // number+1 of the packet that the deadline is for; zero: it is for silence
+	writing  time.Duration // what writes have taken since the deadline was set
+	begun    int           // number+1 of the packet that the deadline is for; zero: it is for silence
 	deadline time.Time
 }
 
 // restart gives the packet that has begun its whole time again.
-func (r *readClock) restart() { r.begun = 0 }
+func (r *readClock) restart() { r.begun, r.writing = 0, 0 }
 
 // arm sets the deadline of the next read of socket. partial says whether some
 // of the packet is there.
@@ -27,7 +28,7 @@ func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) erro
 	if begun != 0 && begun == r.begun {
 		return nil
 	}
-	r.begun = begun
+	r.begun, r.writing = begun, 0
 	if limit == 0 {
 		if r.deadline.IsZero() {
 			return nil

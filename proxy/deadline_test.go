@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -238,27 +239,32 @@ func TestSlowReader(t *testing.T) {
 			}
 		})
 	})
-	t.Run("streaming", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := open(t)
-			defer h.close()
-			client, broker := h.session(v)
-			large := stream(v, "data/large", 400_000)
-			go client.Conn.Write(large)
-			broker.Conn.SetReadDeadline(time.Time{})
-			got := make([]byte, len(large))
-			for n := 0; n < len(large); {
-				time.Sleep(pause)
-				k, err := io.ReadFull(broker.Conn, got[n:min(n+32<<10, len(large))])
-				if n += k; err != nil {
-					t.Fatalf("after %d bytes: %v", n, err)
+	for _, reader := range []struct {
+		pause       time.Duration
+		bytes, size int
+	}{{pause, 32 << 10, 400_000}, {400 * time.Millisecond, 16 << 10, 2_000_000}} { // each takes longer than a packet may
+		t.Run(fmt.Sprintf("streaming, %d bytes each %v", reader.bytes, reader.pause), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := open(t)
+				defer h.close()
+				client, broker := h.session(v)
+				large := stream(v, "data/large", reader.size)
+				go client.Conn.Write(large)
+				broker.Conn.SetReadDeadline(time.Time{})
+				got := make([]byte, len(large))
+				for n := 0; n < len(large); {
+					time.Sleep(reader.pause)
+					k, err := io.ReadFull(broker.Conn, got[n:min(n+reader.bytes, len(large))])
+					if n += k; err != nil {
+						t.Fatalf("after %d bytes: %v", n, err)
+					}
 				}
-			}
-			if !bytes.Equal(got, large) {
-				t.Error("the PUBLISH is not what was sent")
-			}
+				if !bytes.Equal(got, large) {
+					t.Error("the PUBLISH is not what was sent")
+				}
+			})
 		})
-	})
+	}
 }
 
 // TestNoLimits runs without any: what is slow stays.

@@ -13,6 +13,7 @@ import (
 type Listener struct {
 	server  *Server
 	policy  atomic.Pointer[Policy]
+	open    atomic.Int64
 	tlsBase *tls.Config // lasts over reloads, and with it the session ticket keys
 }
 
@@ -26,6 +27,9 @@ func (s *Server) NewListener(p *Policy) *Listener {
 
 // SetPolicy puts p in force for new connections and for running sessions.
 func (l *Listener) SetPolicy(p *Policy) { l.policy.Store(p) }
+
+// Open returns the number of connections that are open.
+func (l *Listener) Open() int { return int(l.open.Load()) }
 
 // tlsConfig picks the configuration of now, so that reloads reach the next
 // handshake.
@@ -81,7 +85,9 @@ func (l *Listener) admit(raw net.Conn) {
 		l.server.observer.Closed()
 		return
 	}
+	l.open.Add(1)
 	go func() {
+		defer l.open.Add(-1)
 		defer l.server.sessions.remove(c) // last, so that Shutdown waits for release
 		defer release()
 		c.live()

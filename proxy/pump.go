@@ -143,7 +143,8 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 // stream sends on a PUBLISH whose payload is not all here: what is in the run,
 // or head in its place, then the payload in chunks. The sink is ours until the
 // last byte, so that nothing gets in between.
-func (p *pump) stream(head []byte) (err error) {
+func (p *pump) stream(head []byte) error {
+	complete := false
 	// Not while the sink is held: the other pump may hold the sender's and wait
 	// for this one.
 	if err := p.sendReplies(); err != nil {
@@ -152,7 +153,7 @@ func (p *pump) stream(head []byte) (err error) {
 	p.to.mu.Lock()
 	p.held = true
 	defer func() {
-		if err != nil {
+		if !complete { // for whatever reason, a panic too
 			p.to.cut()
 		}
 		p.held = false
@@ -163,7 +164,9 @@ func (p *pump) stream(head []byte) (err error) {
 	}
 	for {
 		more := p.reader.Chunk()
-		if err := p.flush(); err != nil || more == nil {
+		err := p.flush()
+		complete = err == nil && more == nil
+		if err != nil || complete {
 			return err
 		}
 		if err := p.fill(); err != nil {
@@ -257,14 +260,15 @@ func (p *pump) write(b []byte) error {
 	return nil
 }
 
-// slowWrite is how long a write may take out of the sender's time.
-const slowWrite = time.Second
+// slowWrites is how much of a packet's time writes may take. What is more was
+// not the sender's fault.
+const slowWrites = time.Second
 
-// wrote notes the time after a write. A slow one was not the sender's fault.
+// wrote notes the time after a write.
 func (p *pump) wrote() {
 	began := p.now
 	p.now = time.Now()
-	if p.now.Sub(began) > slowWrite {
+	if p.clock.writing += p.now.Sub(began); p.clock.writing > slowWrites {
 		p.clock.restart()
 	}
 }

@@ -141,7 +141,7 @@ func (j *downJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 	case packets.CONNACK:
 		return filters.Verdict{}, errSecondConnack
 	case packets.AUTH:
-		return filters.Verdict{}, errAuth
+		return filters.Verdict{}, errBrokerAuth
 	}
 	return j.chain.JudgeDown(now, &c.sess, pkt), nil
 }
@@ -149,4 +149,5 @@ func (j *downJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 var (
 	errSecondConnack = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-3.2.0-2", Msg: "second CONNACK"}
 	errAuth          = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-4.12.0-7", Msg: "AUTH without an Authentication Method in CONNECT"}
+	errBrokerAuth    = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-4.12.0-6", Msg: "AUTH to a client without an Authentication Method"}
 )

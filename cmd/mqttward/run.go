@@ -27,22 +27,22 @@ once.`,
 	path := configFlag(c)
 	configs.Flags(c.Flags())
 	c.RunE = withConfig(path, func(c *cobra.Command, _ []string) error {
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP) // before all else: an early one must not kill
+		defer signal.Stop(hup)
 		a, err := app.Start(*path, c.Flags(), app.Build{Version: version, Commit: commit, Date: date})
 		if err != nil {
 			return err
 		}
-		return serve(a)
+		return serve(a, hup)
 	})
 	return c
 }
 
 // serve runs a until a signal ends it.
-func serve(a *app.App) error {
+func serve(a *app.App, hup <-chan os.Signal) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	watching := make(chan error, 1)
 	go func() { watching <- a.Watch(ctx) }()
 	for {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -40,25 +41,34 @@ type Options struct {
 	// not. It is told to everybody who can reach the server, may be called
 	// from any goroutine and must not block.
 	Ready func() error
-	Token Token // the zero Token: none is asked for
 	Log   *slog.Logger
 }
 
 // Server is the admin HTTP server.
-type Server struct{ http *http.Server }
+type Server struct {
+	http  *http.Server
+	token atomic.Pointer[Token]
+}
 
-// New returns a server that does not listen yet.
+// New returns a server that does not listen yet and asks for no token.
 func New(o Options) *Server {
-	return &Server{http: &http.Server{
-		Handler:           routes(o),
+	s := &Server{}
+	s.SetToken(Token{})
+	s.http = &http.Server{
+		Handler:           s.routes(o),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      replyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-	}}
+	}
+	return s
 }
+
+// SetToken asks for t from the next request on; for none if t is the zero
+// Token.
+func (s *Server) SetToken(t Token) { s.token.Store(&t) }
 
 // Serve answers requests on l until Shutdown, which makes it return nil. It
 // closes l.
@@ -83,12 +93,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // routes are the paths of the server. The health of the proxy is no secret
 // and its askers carry none; everything else, paths that do not exist
 // included, is behind the token.
-func routes(o Options) http.Handler {
+func (s *Server) routes(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/livez", live)
 	mux.HandleFunc("/readyz", ready(o.Ready))
-	mux.Handle("/metrics", o.Token.guard(o.Metrics.handler()))
-	mux.Handle("/", o.Token.guard(http.NotFoundHandler()))
+	mux.Handle("/metrics", s.guard(o.Metrics.handler()))
+	mux.Handle("/", s.guard(http.NotFoundHandler()))
 	return readOnly(mux)
 }
 

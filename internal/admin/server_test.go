@@ -28,7 +28,7 @@ func newToken(t *testing.T, file string) admin.Token {
 }
 
 // start serves until the test ends and returns the server's URL.
-func start(t *testing.T, o admin.Options) string {
+func start(t *testing.T, o admin.Options, token ...admin.Token) string {
 	t.Helper()
 	if o.Metrics == nil {
 		o.Metrics = admin.NewMetrics(admin.Build{Version: "v1.2.3", Commit: "abc"})
@@ -39,6 +39,9 @@ func start(t *testing.T, o admin.Options) string {
 		t.Fatal(err)
 	}
 	s := admin.New(o)
+	for _, asked := range token {
+		s.SetToken(asked)
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -89,7 +92,7 @@ func TestPaths(t *testing.T) {
 	unready := func() error { return errors.New("no backend is healthy") }
 	open := start(t, admin.Options{Ready: isReady})
 	down := start(t, admin.Options{Ready: unready})
-	guarded := start(t, admin.Options{Ready: unready, Token: newToken(t, secret+"\n")})
+	guarded := start(t, admin.Options{Ready: unready}, newToken(t, secret+"\n"))
 
 	tests := []struct {
 		name, method, url string
@@ -145,7 +148,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestReplyHeaders(t *testing.T) {
-	url := start(t, admin.Options{Ready: isReady, Token: newToken(t, secret)})
+	url := start(t, admin.Options{Ready: isReady}, newToken(t, "the token of yesterday"), newToken(t, secret))
 	for _, path := range []string{"/livez", "/readyz", "/metrics", "/x"} {
 		h := ask(t, http.MethodGet, url+path).header
 		if got := h.Get("X-Content-Type-Options"); got != "nosniff" {

@@ -33,13 +33,11 @@ func NewToken(file []byte) (Token, error) {
 // String keeps even the hash out of logs.
 func (t Token) String() string { return "[redacted]" }
 
-// guard lets a request through to next if it carries the token.
-func (t Token) guard(next http.Handler) http.Handler {
-	if !t.set {
-		return next
-	}
+// guard lets a request through to next if it carries the token that is asked
+// for, if one is.
+func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !t.carriedBy(r) {
+		if t := s.token.Load(); t.set && !t.carriedBy(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="mqttward"`)
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return

@@ -51,9 +51,12 @@ type App struct {
 	serving       sync.WaitGroup
 	started       [sha256.Size]byte // digest of the files, for Watch
 
-	mu        sync.Mutex // one reload at a time; guards the rest
+	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
+
+	mu        sync.Mutex // guards the rest
 	listeners []*listener
+	retired   []*proxy.Listener // no longer configured, perhaps with sessions
 }
 
 // listener is an open socket and what serves it.
@@ -70,12 +73,13 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	started := digest(filesOf(cfg, path), false)
 	logs, err := OpenLogs(cfg.Log)
 	if err != nil {
 		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
 	}
 	a := &App{
-		path: path, flags: flags, logs: logs,
+		path: path, flags: flags, logs: logs, started: started,
 		metrics: admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		shared: shared{
 			gate: ratelimit.NewGate(gateLimits(cfg)),
@@ -93,8 +97,6 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	if err := a.apply(built); err != nil {
 		return nil, errors.Join(err, a.Shutdown())
 	}
-	a.started = a.digest()
-	a.metrics.Reloaded(true)
 	for _, w := range cfg.Warnings() {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -129,28 +131,39 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	if cfg.Admin.Address == "" {
 		return nil
 	}
-	var token admin.Token
-	if cfg.Admin.TokenFile != "" {
-		secret, err := os.ReadFile(cfg.Admin.TokenFile)
-		if err == nil {
-			token, err = admin.NewToken(secret)
-		}
-		if err != nil {
-			return configs.Errors{cfg.Errorf("admin.token_file", "%v", err)}
-		}
+	token, err := readToken(cfg)
+	if err != nil {
+		return err
 	}
 	socket, err := listen(cfg.Admin.Address)
 	if err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}
 	a.adminListener = socket
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Token: token, Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Log: a.logs.Log})
+	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {
 			a.logs.Log.Error("admin stopped", "error", err)
 		}
 	})
 	return nil
+}
+
+// readToken returns the zero Token if the configuration names none.
+func readToken(cfg *configs.Config) (admin.Token, error) {
+	if cfg.Admin.TokenFile == "" {
+		return admin.Token{}, nil
+	}
+	secret, err := os.ReadFile(cfg.Admin.TokenFile)
+	if err != nil {
+		return admin.Token{}, configs.Errors{cfg.Errorf("admin.token_file", "%v", err)}
+	}
+	token, err := admin.NewToken(secret)
+	if err != nil {
+		return admin.Token{}, configs.Errors{cfg.Errorf("admin.token_file", "%v", err)}
+	}
+	return token, nil
 }
 
 // readyTimeout bounds the question whether the broker is there.

@@ -17,6 +17,8 @@ import (
 // Reload loads the configuration again and puts it in force, without ending a
 // session. If anything is wrong with it, nothing changes.
 func (a *App) Reload() error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
 	if err != nil {
@@ -37,13 +39,24 @@ func (a *App) reload() error {
 	if err != nil {
 		return err
 	}
+	token, err := readToken(cfg)
+	if err != nil {
+		return err
+	}
 	if err := a.apply(next); err != nil {
 		return err
 	}
-	if cfg.Admin != last.config.Admin {
-		a.logs.Log.Warn("admin has changed: it takes effect after a restart")
+	// It is in force: what goes wrong from here on is no failed reload.
+	if a.admin != nil {
+		a.admin.SetToken(token)
 	}
-	return a.logs.Reopen(cfg.Log)
+	if err := a.logs.Reopen(cfg.Log); err != nil {
+		a.logs.Log.Warn("the audit log could not be opened anew: the old file goes on", "error", err)
+	}
+	if old := last.config; cfg.Admin.Address != old.Admin.Address || cfg.Log.Format != old.Log.Format || cfg.Log.Audit != old.Log.Audit {
+		a.logs.Log.Warn("a change of admin.address, log.format or log.audit takes effect after a restart")
+	}
+	return nil
 }
 
 // apply opens the listeners that are new, hands all of them their policies and
@@ -80,9 +93,14 @@ func (a *App) apply(b *built) error {
 	for i, l := range next {
 		a.serve(l, b.policies[i])
 	}
+	a.retired = slices.DeleteFunc(a.retired, func(l *proxy.Listener) bool { return l.Open() == 0 })
 	for _, l := range old {
 		_ = l.socket.Close()
+		a.retired = append(a.retired, l.proxy)
 		a.logs.Log.Info("listener closed", "address", l.socket.Addr().String())
+	}
+	for _, l := range a.retired {
+		l.SetPolicy(b.policies[0]) // its sessions go on under the rules of now, which all listeners share
 	}
 	a.listeners = next
 	return nil

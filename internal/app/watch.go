@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/mqttward/mqttward/configs"
 )
 
 // settleTime is how long the content of the files must have been the same
@@ -25,7 +27,7 @@ func (a *App) Watch(ctx context.Context) error {
 	}
 	defer w.Close() //nolint:errcheck // nothing was written
 	a.watchFolders(w)
-	loaded := a.started
+	loaded, failed := a.started, false
 	seen := loaded
 	// Events start the timer and never put it off: a log that is written next to
 	// the files, by clients that are refused above all, would put it off for ever.
@@ -36,33 +38,45 @@ func (a *App) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-w.Errors:
+		case err := <-w.Errors: // events may be lost
 			a.logs.Log.Warn("watching files", "error", err)
 		case <-w.Events:
-			if !waiting {
-				look.Reset(settleTime)
-				waiting = true
-			}
 		case <-look.C:
-			now := a.digest()
+			now := digest(a.files(), failed)
 			if waiting = now != seen; waiting {
 				seen = now
 				look.Reset(settleTime)
 				continue
 			}
 			if now != loaded {
-				loaded = now
-				_ = a.Reload() // logged there
+				loaded, failed = a.reloadChanged(now)
+				seen = loaded
 				a.watchFolders(w)
 			}
+			continue
+		}
+		if !waiting {
+			look.Reset(settleTime)
+			waiting = true
 		}
 	}
 }
 
-// files are what the running configuration was made of.
-func (a *App) files() []string {
-	return append(a.current.Load().config.Files(), a.path)
+// reloadChanged reloads files whose digest is now, and returns the digest with
+// which to compare from here on. After a failure the names of all files in
+// their folders belong to it: the one that was missing may come.
+func (a *App) reloadChanged(now [sha256.Size]byte) (loaded [sha256.Size]byte, failed bool) {
+	before := digest(a.files(), true)
+	if a.Reload() != nil { // logged there
+		return before, true
+	}
+	return now, false
 }
+
+// files are what the running configuration was made of.
+func (a *App) files() []string { return filesOf(a.current.Load().config, a.path) }
+
+func filesOf(cfg *configs.Config, path string) []string { return append(cfg.Files(), path) }
 
 // watchFolders adds the folders of all files. Those that are watched already
 // stay watched.
@@ -74,18 +88,34 @@ func (a *App) watchFolders(w *fsnotify.Watcher) {
 	}
 }
 
-// digest is a hash over the content of all files, so that a log that is
-// written next to them causes no reload.
-func (a *App) digest() [sha256.Size]byte {
+// digest is a hash over the content of files, so that a log that is written
+// next to them causes no reload, and if names is set over the names of their
+// neighbours.
+func digest(files []string, names bool) [sha256.Size]byte {
 	h := sha256.New()
-	for _, name := range a.files() {
-		_, _ = io.WriteString(h, name+"\x00")
-		f, err := os.Open(name)
-		if err != nil {
-			continue // it is gone: that is a change too
+	for _, file := range files {
+		_, _ = io.WriteString(h, file+"\x00")
+		hashContent(h, file)
+		if !names {
+			continue
 		}
-		_, _ = io.Copy(h, f)
-		_ = f.Close()
+		entries, _ := os.ReadDir(filepath.Dir(file)) // none, if it is gone
+		for _, e := range entries {
+			_, _ = io.WriteString(h, e.Name()+"\x00")
+		}
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// hashContent adds nothing for what is gone or no file: a pipe would block.
+func hashContent(h io.Writer, file string) {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	_, _ = io.Copy(h, f)
 }
