@@ -8,14 +8,26 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
+// maxLogged bounds what a client chooses of a line, in bytes: 64 KiB of topic in
+// each line of a flood would fill a disk.
+const maxLogged = 256
+
+// clip shortens text for the log.
+func clip[T string | []byte](text T) string {
+	if len(text) <= maxLogged {
+		return string(text)
+	}
+	return string(text[:maxLogged]) + "…"
+}
+
 // attrs says who a security event is about.
 func (c *conn) attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String("listener", c.sess.Listener),
 		slog.String("remote", c.remote.String()),
 		slog.String("version", c.sess.Version.String()),
-		slog.String("client_id", c.sess.ClientID),
-		slog.String("username", c.username()),
+		slog.String("client_id", clip(c.sess.ClientID)),
+		slog.String("username", clip(c.username())),
 		slog.String("method", c.sess.Identity.Method),
 	}
 }
@@ -60,7 +72,7 @@ func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
 	switch {
 	case v.Action < filters.Rewrite:
 		c.listener.server.observer.Decided("publish", "denied", 1)
-		c.log("publish denied", slog.String("topic", string(p.Topic)), slog.Int("qos", int(p.QoS())),
+		c.log("publish denied", slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:
 		c.up.publishes.delayed++
@@ -97,7 +109,7 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 			continue
 		}
 		denied++
-		c.log("subscribe denied", slog.String("filter", string(filter)), slog.String("rule", j.Rule),
+		c.log("subscribe denied", slog.String("filter", clip(filter)), slog.String("rule", j.Rule),
 			slog.String("reason", j.Reason.String()))
 	}
 	if allowed > 0 {

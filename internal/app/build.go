@@ -222,13 +222,9 @@ func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
 	}
 }
 
-// chain returns the methods of these names in order, or all of them.
+// chain returns the methods of these names in order. One that could not be
+// built is an error already.
 func (b *builder) chain(names []string) authn.Chain {
-	if names == nil {
-		for _, m := range b.config.Authn {
-			names = append(names, m.Name)
-		}
-	}
 	var chain authn.Chain
 	for _, name := range names {
 		if m, ok := b.methods[name]; ok {

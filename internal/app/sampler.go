@@ -15,16 +15,16 @@ const (
 	eventsBurst     = 1000
 )
 
-// sampler is a slog.Handler that holds back floods, each event by itself: a
-// client that is denied a thousand times a second must not hide a login that
-// failed. How many lines were held back, the next one says.
+// sampler is a slog.Handler that holds back floods, each kind of event by itself:
+// neither a client that is denied a thousand times a second nor a port scan must
+// hide a login that failed. How many lines were held back, the next one says.
 type sampler struct {
 	next   slog.Handler
 	events *events
 }
 
-// events are the floods that are watched, by message. Messages are constants
-// of the code, so there are few.
+// events are the floods that are watched, by kind: the message and the way in
+// which a connection ended. Both are constants of the code, so there are few.
 type events struct {
 	mu   sync.Mutex
 	seen map[string]*flood
@@ -69,10 +69,11 @@ func (s *sampler) Handle(ctx context.Context, r slog.Record) error {
 func (e *events) take(r slog.Record) (missing int, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	f := e.seen[r.Message]
+	kind := kindOf(r)
+	f := e.seen[kind]
 	if f == nil {
 		f = &flood{limiter: rate.NewLimiter(eventsPerSecond, eventsBurst)}
-		e.seen[r.Message] = f
+		e.seen[kind] = f
 	}
 	if !f.limiter.AllowN(r.Time, 1) {
 		f.missing++
@@ -80,4 +81,15 @@ func (e *events) take(r slog.Record) (missing int, ok bool) {
 	}
 	missing, f.missing = f.missing, 0
 	return missing, true
+}
+
+func kindOf(r slog.Record) string {
+	kind := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "end" {
+			kind += " " + a.Value.String()
+		}
+		return true
+	})
+	return kind
 }

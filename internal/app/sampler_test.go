@@ -30,9 +30,12 @@ func TestSamplerCutsFloods(t *testing.T) {
 		for range eventsBurst + 500 {
 			log.Info("publish denied")
 		}
-		log.Info("connection refused")
-		if got := len(lines(t, &out)); got != eventsBurst+1 {
-			t.Fatalf("%d lines of a flood and one other event, want %d", got, eventsBurst+1)
+		for range eventsBurst + 500 {
+			log.Info("connection refused", "end", "not_mqtt")
+		}
+		log.Info("connection refused", "end", "bad_credentials")
+		if got := len(lines(t, &out)); got != 2*eventsBurst+1 {
+			t.Fatalf("%d lines of two floods and one other event, want %d", got, 2*eventsBurst+1)
 		}
 		time.Sleep(time.Second) // of the bubble
 		out.Reset()
