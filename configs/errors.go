@@ -88,6 +88,24 @@ func (c *Config) Errorf(path, format string, args ...any) Error {
 	return Error{Source: at.source, Line: at.line, Path: path, Msg: fmt.Sprintf(format, args...)}
 }
 
+// Knows reports whether e has a mistake at path, in it or in what encloses it.
+// What a later check finds there would follow from that one.
+func (e Errors) Knows(path string) bool {
+	return slices.ContainsFunc(e, func(known Error) bool {
+		return within(known.Path, path) || within(path, known.Path)
+	})
+}
+
+// within reports whether path is inner or encloses it.
+func within(inner, path string) bool {
+	for ; inner != path; inner = parent(inner) {
+		if inner == "" {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *Config) place(path string) place {
 	for {
 		at, known := c.places[path]

@@ -14,7 +14,8 @@ const maxFileSize = 16 * MiB
 
 // Load reads the configuration file at path and lays over it the environment
 // variables MQTTWARD_… and those flags that were set; flags may be nil. Every
-// call returns a value of its own. The error is an Errors.
+// call returns a value of its own. The error is an Errors; the Config beside it
+// is what could be read, to look for further mistakes in, and never for use.
 func Load(path string, flags *pflag.FlagSet) (*Config, error) {
 	l := newLoader(path)
 	data := l.read()
@@ -69,7 +70,7 @@ func (l *loader) finish() (*Config, error) {
 	l.validate()
 	if len(l.errs) > 0 {
 		l.errs.Sort()
-		return nil, l.errs
+		return &l.cfg, l.errs
 	}
 	return &l.cfg, nil
 }

@@ -122,7 +122,7 @@ func TestMistakes(t *testing.T) {
 				text = strings.Replace(minimal, test.replace, test.with, 1)
 			}
 			c, err := parse(t, text)
-			if c != nil || err == nil {
+			if c == nil || err == nil {
 				t.Fatalf("accepted:\n%s", text)
 			}
 			if err.Error() != test.want {

@@ -8,8 +8,8 @@
 // checks what only the builder understands, and reports it in the same way
 // with Config.Errorf.
 //
-// It fails whole: a configuration with any mistake gives no Config but Errors
-// with every mistake at once, each with its path and line. Keys that a later
+// It fails whole: a configuration with any mistake gives Errors with every
+// mistake at once, each with its path and line. Keys that a later
 // version may know are unknown keys: refused, never ignored.
 package configs
 

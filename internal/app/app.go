@@ -8,7 +8,6 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +48,6 @@ type App struct {
 	adminListener net.Listener
 	draining      atomic.Bool
 	serving       sync.WaitGroup
-	started       [sha256.Size]byte // digest of the files, for Watch
 
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
@@ -69,28 +67,21 @@ type listener struct {
 // Start loads the configuration at path and begins to serve it. The error is
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
-	cfg, err := configs.Load(path, flags)
+	sh := shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(runtime.GOMAXPROCS(0))}
+	built, err := load(path, flags, sh, nil)
 	if err != nil {
 		return nil, err
 	}
-	started := digest(filesOf(cfg, path), false)
+	cfg := built.config
 	logs, err := OpenLogs(cfg.Log)
 	if err != nil {
 		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
 	}
 	a := &App{
-		path: path, flags: flags, logs: logs, started: started,
+		path: path, flags: flags, logs: logs, shared: sh,
 		metrics: admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
-		shared: shared{
-			gate: ratelimit.NewGate(gateLimits(cfg)),
-			pool: password.NewPool(runtime.GOMAXPROCS(0)),
-		},
 	}
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
-	built, err := build(cfg, a.shared, nil)
-	if err != nil {
-		return nil, err
-	}
 	if err := a.serveAdmin(cfg); err != nil {
 		return nil, err
 	}

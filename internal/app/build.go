@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
@@ -34,6 +37,7 @@ type built struct {
 	quota      *quota.Quota
 	broker     *backend.Server
 	handshakes chan struct{}
+	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 }
 
 // shared is what outlives a reload: counts of what is running.
@@ -46,29 +50,45 @@ type shared struct {
 type builder struct {
 	*built
 	shared shared
+	tls    []*proxy.TLS // as config.Listeners; nil: plaintext
 	errs   configs.Errors
 }
 
-// build turns cfg into policies. Parts whose configuration is that of last,
-// which may be nil, are taken over with their state. The error is a
-// configs.Errors with all that is wrong.
-func build(cfg *configs.Config, sh shared, last *built) (*built, error) {
-	b := &builder{built: &built{config: cfg, methods: map[string]authn.Authenticator{}}, shared: sh}
+// load reads the configuration at path and builds it. Parts whose configuration
+// is that of last, which may be nil, are taken over with their state. The error
+// is a configs.Errors with all that is wrong, whether it shows when the file is
+// read or only when something is made of it.
+func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, error) {
+	b := &builder{shared: sh}
+	cfg, err := configs.Load(path, flags)
+	if err != nil && !errors.As(err, &b.errs) {
+		return nil, err
+	}
+	b.built = &built{config: cfg, methods: map[string]authn.Authenticator{}}
+	b.digest = digest(filesOf(cfg, path), false)
+	b.buildTLS()
 	b.buildAuthn()
 	b.buildAuthz()
-	b.keepOrMake(last)
-	for i := range cfg.Listeners {
-		b.policies = append(b.policies, b.policy(i))
-	}
 	if len(b.errs) > 0 {
 		b.errs.Sort()
 		return nil, b.errs
 	}
+	b.keepOrMake(last)
+	for i := range cfg.Listeners {
+		b.policies = append(b.policies, b.policy(i))
+	}
 	return b.built, nil
 }
 
+// fail notes what is wrong at path, a line for each mistake, unless a mistake
+// that was found before explains it.
 func (b *builder) fail(path string, err error) {
-	b.errs = append(b.errs, b.config.Errorf(path, "%v", err))
+	if b.errs.Knows(path) {
+		return
+	}
+	for mistake := range strings.SplitSeq(err.Error(), "\n") {
+		b.errs = append(b.errs, b.config.Errorf(path, "%s", mistake))
+	}
 }
 
 func (b *builder) buildAuthn() {
@@ -190,6 +210,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
 	p := &proxy.Policy{
 		Listener: l.Name,
+		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    b.chain(l.Authn),
 		Up:       filters.Chain{b.quota, b.authz}, // what will be refused costs quota too
@@ -203,9 +224,6 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxTopicAliases:  limits.MaxTopicAliases,
 		},
 		Handshakes: b.handshakes,
-	}
-	if l.TLS != nil {
-		p.TLS = b.buildTLS(fmt.Sprintf("listeners[%d].tls", i), l.TLS)
 	}
 	return p
 }
@@ -242,7 +260,17 @@ var clientAuth = map[string]tls.ClientAuthType{
 	configs.ClientAuthRequired: tls.RequireAndVerifyClientCert,
 }
 
-func (b *builder) buildTLS(path string, t *configs.TLS) *proxy.TLS {
+func (b *builder) buildTLS() {
+	for i, l := range b.config.Listeners {
+		var t *proxy.TLS
+		if l.TLS != nil {
+			t = b.listenerTLS(fmt.Sprintf("listeners[%d].tls", i), l.TLS)
+		}
+		b.tls = append(b.tls, t)
+	}
+}
+
+func (b *builder) listenerTLS(path string, t *configs.TLS) *proxy.TLS {
 	o := proxy.TLSOptions{MinVersion: tlsVersions[t.MinVersion], ClientAuth: clientAuth[t.ClientAuth]}
 	for i, pair := range t.Certificates {
 		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn/certificate"
 	"github.com/mqttward/mqttward/filters/authn/password"
@@ -54,12 +53,8 @@ func Check(path string, flags *pflag.FlagSet) (warnings []string, err error) {
 // NewExplainer loads the configuration at path. The error is a configs.Errors
 // if it is wrong.
 func NewExplainer(path string, flags *pflag.FlagSet) (*Explainer, error) {
-	cfg, err := configs.Load(path, flags)
-	if err != nil {
-		return nil, err
-	}
-	b, err := build(cfg, shared{
-		gate: ratelimit.NewGate(gateLimits(cfg)),
+	b, err := load(path, flags, shared{
+		gate: ratelimit.NewGate(ratelimit.Limits{}),
 		pool: password.NewPool(runtime.GOMAXPROCS(0)),
 	}, nil)
 	if err != nil {

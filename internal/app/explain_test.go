@@ -136,26 +136,29 @@ func TestRulesTable(t *testing.T) {
 	}
 }
 
-// TestBuildTellsAll has mistakes that only show when things are built.
-func TestBuildTellsAll(t *testing.T) {
+// TestAllAtOnce has mistakes that show when the file is read beside those that
+// only show when things are built.
+func TestAllAtOnce(t *testing.T) {
 	path := write(t, strings.NewReplacer(
+		"{name: broker,", "{nam: broker,",
+		"certs: [", "cert: [",
 		"server.key", "plc.key",
 		"client_ca: ca.crt", "client_ca: users.passwd",
 		`"${cert.cn}"`, `"${username}"`,
 		`"data/sensor01/temp"`, `"data/#/temp"`,
 		"${username}/#", "${user}/#",
 	).Replace(policy))
-	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "users.passwd"), []byte("sensor_01:plain\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "users.passwd"), []byte("sensor_01:plain\nsensor_02:plain\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Check(path, nil)
 	var errs configs.Errors
-	if !errors.As(err, &errs) || len(errs) != 6 {
-		t.Fatalf("want six mistakes, each with its place:\n%v", err)
+	if !errors.As(err, &errs) || len(errs) != 8 {
+		t.Fatalf("want eight mistakes, each with its place:\n%v", err)
 	}
 	for i, want := range []string{
-		"listeners[0].tls.certificates[0]", "listeners[0].tls.client_ca",
-		"authn[0].file", "authn[1].username", "authz.rules[0]", "authz.rules[2]",
+		"listeners[0].tls.certificates[0]", "listeners[0].tls.client_ca", "backends[0].nam",
+		"authn[0].file", "authn[0].file", "authn[1].username", "authz.rules[0]", "authz.rules[2].cert",
 	} {
 		if errs[i].Path != want || errs[i].Line == 0 {
 			t.Errorf("mistake %d: %v, want one about %s", i, errs[i], want)

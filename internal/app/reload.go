@@ -30,15 +30,12 @@ func (a *App) Reload() error {
 }
 
 func (a *App) reload() error {
-	cfg, err := configs.Load(a.path, a.flags)
-	if err != nil {
-		return err
-	}
 	last := a.current.Load()
-	next, err := build(cfg, a.shared, last)
+	next, err := load(a.path, a.flags, a.shared, last)
 	if err != nil {
 		return err
 	}
+	cfg := next.config
 	token, err := readToken(cfg)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (a *App) Watch(ctx context.Context) error {
 	}
 	defer w.Close() //nolint:errcheck // nothing was written
 	a.watchFolders(w)
-	loaded, failed := a.started, false
+	loaded, failed := a.current.Load().digest, false
 	seen := loaded
 	// Events start the timer and never put it off: a log that is written next to
 	// the files, by clients that are refused above all, would put it off for ever.
