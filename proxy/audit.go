@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"strings"
+	"unicode"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
@@ -12,12 +14,19 @@ import (
 // each line of a flood would fill a disk.
 const maxLogged = 256
 
-// clip shortens text for the log.
+// clip makes text fit for the log: short, and without what a terminal would obey
+// or a reader not see. U+FFFD stands in the place of that.
 func clip[T string | []byte](text T) string {
-	if len(text) <= maxLogged {
-		return string(text)
+	short := string(text[:min(len(text), maxLogged)])
+	if len(short) < len(text) {
+		short = strings.ToValidUTF8(short, "") + "…" // a character may have been cut
 	}
-	return string(text[:maxLogged]) + "…"
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, short)
 }
 
 // attrs says who a security event is about.
@@ -94,6 +103,10 @@ func (c *conn) reportPublishes() {
 	*n = publishes{}
 }
 
+// maxDeniedLogged bounds the lines that one SUBSCRIBE makes: it can hold some
+// 20,000 filters.
+const maxDeniedLogged = 16
+
 // noteSubscribe counts the judgement of each filter of a SUBSCRIBE and logs
 // the refusals.
 func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
@@ -108,7 +121,9 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 			allowed++
 			continue
 		}
-		denied++
+		if denied++; denied > maxDeniedLogged {
+			continue
+		}
 		c.log("subscribe denied", slog.String("filter", clip(filter)), slog.String("rule", j.Rule),
 			slog.String("reason", j.Reason.String()))
 	}
@@ -117,5 +132,8 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 	}
 	if denied > 0 {
 		c.listener.server.observer.Decided("subscribe", "denied", denied)
+	}
+	if more := denied - maxDeniedLogged; more > 0 {
+		c.log("subscribe denied", slog.Int("more", more))
 	}
 }
