@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,12 +177,13 @@ func TestHandshakeSlots(t *testing.T) {
 		id := newIdentity(t, "broker.example")
 		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 2) })
 		defer h.close()
-		h.dial(packets.V5)
-		h.dial(packets.V5)
+		h.dial(packets.V5).Send(clientHello(t))
+		h.dial(packets.V5).Send(clientHello(t))
 		synctest.Wait()
 		time.Sleep(handshakeTimeout / 2)
 
 		waits := h.dial(packets.V5)
+		waits.Send(clientHello(t))
 		time.Sleep(handshakeTimeout / 2)
 		client := h.dial(packets.V5)
 		client.Conn = tls.Client(client.Conn, id.client())
@@ -189,9 +191,37 @@ func TestHandshakeSlots(t *testing.T) {
 		client.Send(mqtttest.Disconnect(packets.V5, packets.Success))
 		broker.Expect("A free slot serves the next.", mqtttest.Disconnect(packets.V5, packets.Success))
 
-		waits.ExpectGone("Who says nothing is closed.")
+		expectEnd(t, waits, "Who does not go on is closed.")
 		if n := h.seen.count("refused tls_handshake"); n != 3 {
 			t.Errorf("%d handshakes refused, want 3", n)
+		}
+	})
+}
+
+// expectEnd reads what a handshake has said so far, to its end.
+func expectEnd(t *testing.T, p *mqtttest.Peer, sentence string) {
+	t.Helper()
+	_ = p.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := io.Copy(io.Discard, p.Conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s It is not", sentence)
+	}
+}
+
+// TestSilenceTakesNoSlot: connections that say nothing keep nobody waiting.
+func TestSilenceTakesNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 1) })
+		defer h.close()
+		h.dial(packets.V5)
+		h.dial(packets.V5)
+		synctest.Wait()
+		start := time.Now()
+		client := h.dial(packets.V5)
+		client.Conn = tls.Client(client.Conn, id.client())
+		h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("a client with a ClientHello waited %v for those without", waited)
 		}
 	})
 }

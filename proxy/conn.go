@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -131,25 +130,15 @@ func (c *conn) handshake() error {
 }
 
 func (c *conn) handshakeTLS(t *tls.Conn) error {
-	if err := c.setDeadline(c.wire.Conn, c.policy.Limits.HandshakeTimeout); err != nil {
+	limit := c.policy.Limits.HandshakeTimeout
+	if err := c.setDeadline(c.wire.Conn, limit); err != nil {
 		return err
 	}
-	if slots := c.policy.Handshakes; slots != nil {
-		ctx, cancel := c.within(c.policy.Limits.HandshakeTimeout)
-		defer cancel()
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return errNoSlot
-		}
-	}
-	// The socket's deadline ends it; a context would cost a goroutine.
-	return t.HandshakeContext(context.Background())
+	slot := &handshakeSlot{slots: c.policy.Handshakes, life: c.life, limit: limit, start: time.Now()}
+	defer slot.release()
+	// The socket's deadline ends it; a context that can end would cost a goroutine.
+	return t.HandshakeContext(context.WithValue(context.Background(), slotKey{}, slot))
 }
-
-// errNoSlot is the end of a handshake that never began.
-var errNoSlot = fmt.Errorf("no free handshake slot: %w", os.ErrDeadlineExceeded)
 
 // within is a context that ends after d, zero meaning never, and when the
 // connection is stopped.

@@ -31,9 +31,14 @@ func (l *Listener) SetPolicy(p *Policy) { l.policy.Store(p) }
 // Open returns the number of connections that are open.
 func (l *Listener) Open() int { return int(l.open.Load()) }
 
-// tlsConfig picks the configuration of now, so that reloads reach the next
-// handshake.
+// tlsConfig is called with the ClientHello. It picks the configuration of now, so
+// that reloads reach the next handshake.
 func (l *Listener) tlsConfig(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if slot, ok := hello.Context().Value(slotKey{}).(*handshakeSlot); ok {
+		if err := slot.take(); err != nil {
+			return nil, err
+		}
+	}
 	t := l.policy.Load().TLS
 	if t == nil {
 		return nil, errors.New("TLS was turned off")

@@ -33,7 +33,7 @@ type Policy struct {
 	Limits   Limits
 
 	// Handshakes holds a slot for each TLS handshake that may be in progress
-	// at once, over all listeners. Nil means no limit.
+	// at once, from the ClientHello on, over all listeners. Nil means no limit.
 	Handshakes chan struct{}
 }
 

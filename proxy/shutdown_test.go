@@ -113,6 +113,8 @@ func TestShutdownInHandshake(t *testing.T) {
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 1) })
 		defer h.close()
 		one, other := h.dial(packets.V5), h.dial(packets.V5)
+		one.Send(clientHello(t))
+		other.Send(clientHello(t))
 		synctest.Wait()
 		start := time.Now()
 		if err := h.server.Shutdown(t.Context()); err != nil {
@@ -121,8 +123,8 @@ func TestShutdownInHandshake(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("Shutdown took %v", took)
 		}
-		one.ExpectGone("The handshake ends.")
-		other.ExpectGone("So does the wait for a slot.")
+		expectEnd(t, one, "The handshake ends.")
+		expectEnd(t, other, "So does the wait for a slot.")
 		if got, want := h.seen.ends(), []string{"refused shutdown", "refused shutdown"}; !slices.Equal(got, want) {
 			t.Errorf("ends %q, want %q", got, want)
 		}
