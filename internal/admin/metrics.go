@@ -34,7 +34,8 @@ type Metrics struct {
 	authentications *family // method, outcome
 	decisions       *family // action, outcome
 
-	up, down traffic
+	up, down  traffic
+	auditLost prometheus.Counter
 
 	reloads       *family // outcome
 	reloadSuccess prometheus.Gauge
@@ -115,11 +116,16 @@ func (m *Metrics) registerJudgements() {
 
 func (m *Metrics) registerTraffic() {
 	packets := newFamily(m.registry, "mqttward_packets_total",
-		"MQTT packets read: up from clients, down from brokers.", "direction")
+		"MQTT packets read in sessions, after CONNECT and CONNACK: up from clients, down from brokers.", "direction")
 	bytes := newFamily(m.registry, "mqttward_bytes_total",
-		"Bytes of MQTT read: up from clients, down from brokers.", "direction")
+		"Bytes of MQTT read in sessions, after CONNECT and CONNACK: up from clients, down from brokers.", "direction")
 	m.up = traffic{packets.counter("up"), bytes.counter("up")}
 	m.down = traffic{packets.counter("down"), bytes.counter("down")}
+	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mqttward_audit_lost_total",
+		Help: "Lines that the audit log did not take: nobody reads it, or its disk is full.",
+	})
+	m.registry.MustRegister(m.auditLost)
 }
 
 func (m *Metrics) registerReloads() {

@@ -52,6 +52,9 @@ func (m *Metrics) Traffic(direction string, packets, bytes int) {
 	t.bytes.Add(float64(bytes))
 }
 
+// AuditLost counts a line that the audit log did not take.
+func (m *Metrics) AuditLost() { m.auditLost.Inc() }
+
 // Reloaded counts an attempt to load the configuration again.
 func (m *Metrics) Reloaded(ok bool) {
 	if !ok {

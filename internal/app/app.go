@@ -73,13 +73,13 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		return nil, err
 	}
 	cfg := built.config
-	logs, err := OpenLogs(cfg.Log)
+	metrics := admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit})
+	logs, err := OpenLogs(cfg.Log, metrics.AuditLost)
 	if err != nil {
 		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
 	}
 	a := &App{
-		path: path, flags: flags, logs: logs, shared: sh,
-		metrics: admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
+		path: path, flags: flags, logs: logs, shared: sh, metrics: metrics,
 	}
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
 	if err := a.serveAdmin(cfg); err != nil {

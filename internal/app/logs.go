@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -18,56 +19,68 @@ type Logs struct {
 	Audit *slog.Logger
 
 	level slog.LevelVar
-	audit *reopener // nil: the audit log is no file
+	file  *reopener // nil: the audit log is no file
+	queue *lossy    // nil: the audit log is off
 }
 
-// OpenLogs opens what c names.
-func OpenLogs(c configs.Log) (*Logs, error) {
+// OpenLogs opens what c names. For each line that the audit log loses it calls
+// lost.
+func OpenLogs(c configs.Log, lost func()) (*Logs, error) {
 	l := &Logs{}
 	if err := l.level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, err
 	}
-	l.Log = slog.New(handler(os.Stderr, c.Format, &l.level))
+	l.Log = slog.New(handler(os.Stderr, os.Stderr, c.Format, &l.level))
 	switch c.Audit {
 	case configs.AuditOff:
 		l.Audit = slog.New(slog.DiscardHandler)
 	case configs.AuditStderr:
-		l.Audit = slog.New(newSampler(handler(os.Stderr, c.Format, slog.LevelInfo)))
+		l.audit(os.Stderr, c.Format, lost)
 	case configs.AuditStdout:
-		l.Audit = slog.New(newSampler(handler(os.Stdout, c.Format, slog.LevelInfo)))
+		l.audit(os.Stdout, c.Format, lost)
 	default:
-		l.audit = &reopener{path: c.Audit}
-		if err := l.audit.reopen(); err != nil {
+		l.file = &reopener{path: c.Audit}
+		if err := l.file.reopen(); err != nil {
 			return nil, err
 		}
-		l.Audit = slog.New(newSampler(slog.NewJSONHandler(l.audit, nil)))
+		l.queue = newLossy(l.file, lost)
+		l.Audit = slog.New(newSampler(slog.NewJSONHandler(l.queue, nil)))
 	}
 	return l, nil
 }
 
-func handler(f *os.File, format string, level slog.Leveler) slog.Handler {
+func (l *Logs) audit(f *os.File, format string, lost func()) {
+	l.queue = newLossy(f, lost)
+	l.Audit = slog.New(newSampler(handler(l.queue, f, format, slog.LevelInfo)))
+}
+
+// handler writes to w, in the format auto as it suits f.
+func handler(w io.Writer, f *os.File, format string, level slog.Leveler) slog.Handler {
 	o := &slog.HandlerOptions{Level: level}
 	if format == "text" || format == "auto" && term.IsTerminal(int(f.Fd())) {
-		return slog.NewTextHandler(f, o)
+		return slog.NewTextHandler(w, o)
 	}
-	return slog.NewJSONHandler(f, o)
+	return slog.NewJSONHandler(w, o)
 }
 
 // Reopen opens an audit file anew, for log rotation, and sets the level.
 func (l *Logs) Reopen(c configs.Log) error {
 	err := l.level.UnmarshalText([]byte(c.Level))
-	if l.audit != nil {
-		err = errors.Join(err, l.audit.reopen())
+	if l.file != nil {
+		err = errors.Join(err, l.file.reopen())
 	}
 	return err
 }
 
-// Close closes an audit file.
+// Close writes what waits for the audit log, and closes its file.
 func (l *Logs) Close() error {
-	if l.audit == nil {
+	if l.queue != nil {
+		l.queue.Close()
+	}
+	if l.file == nil {
 		return nil
 	}
-	return l.audit.close()
+	return l.file.close()
 }
 
 // reopener is a file that is appended to and can be opened anew under its

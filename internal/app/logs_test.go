@@ -3,8 +3,10 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mqttward/mqttward/configs"
 )
@@ -12,11 +14,16 @@ import (
 func TestAuditFileIsReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	c := configs.Log{Level: "info", Format: "json", Audit: path}
-	logs, err := OpenLogs(c)
+	logs, err := OpenLogs(c, func() { t.Error("a line is lost") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs.Audit.Info("first")
+	for start := time.Now(); !contains(path, "first"); runtime.Gosched() {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the first line does not arrive")
+		}
+	}
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +47,13 @@ func TestAuditFileIsReopened(t *testing.T) {
 }
 
 func TestAuditFileThatCannotBeOpened(t *testing.T) {
-	_, err := OpenLogs(configs.Log{Level: "info", Audit: filepath.Join(t.TempDir(), "no", "audit.log")})
+	_, err := OpenLogs(configs.Log{Level: "info", Audit: filepath.Join(t.TempDir(), "no", "audit.log")}, nil)
 	if err == nil {
 		t.Error("an audit log that cannot be written is not refused")
 	}
+}
+
+func contains(file, text string) bool {
+	data, err := os.ReadFile(file)
+	return err == nil && strings.Contains(string(data), text)
 }
