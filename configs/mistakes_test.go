@@ -53,6 +53,7 @@ func TestMistakes(t *testing.T) {
 		{"too large", "", "limits: {max_topic_aliases: 65536}", `mqttward.yaml:5: limits.max_topic_aliases: wants a whole number from 0 to 65535, not "65536"`},
 		{"rate", "", "limits: {connect_rate: {rate: .inf}}", `mqttward.yaml:5: limits.connect_rate.rate: wants a number of events a second, not ".inf"`},
 		{"no burst", "", "limits: {connect_rate: {rate: 5, burst: 0}}", "mqttward.yaml:5: limits.connect_rate.burst: 0 would let nothing pass; rate: 0 means no limit"},
+		{"audit folder", "", `log: {audit: "./"}`, `mqttward.yaml:5: log.audit: wants a file, and "./" is a directory`},
 		{"action", "", "limits: {publish_rate: {action: shout}}", `mqttward.yaml:5: limits.publish_rate.action: wants delay, drop or disconnect, not "shout"`},
 		{"boolean", `"127.0.0.1:1884"`, `"127.0.0.1:1884", insecure_plaintext: yes`, `mqttward.yaml:2: listeners[0].insecure_plaintext: wants true or false, not "yes"`},
 

@@ -147,6 +147,9 @@ func (l *loader) log() {
 		if !isDirectory(filepath.Dir(l.cfg.Log.Audit)) {
 			l.fail("log.audit", "no such directory for %s", quote(audit))
 		}
+		if isDirectory(l.cfg.Log.Audit) {
+			l.fail("log.audit", "wants a file, and %s is a directory", quote(audit))
+		}
 	}
 }
 

@@ -50,7 +50,8 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 	c.sess.RemoteAddr = remote
 	c.sess.Listener = p.Listener
 	c.toClient.out = w
-	c.up.conn, c.down.conn = c, c
+	c.up.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Up }}
+	c.down.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Down }}
 	return c
 }
 

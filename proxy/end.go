@@ -92,7 +92,7 @@ var errStopped = errors.New("stopped")
 // pumpEnds is what the ways in which a pump can end mean in its direction.
 type pumpEnds struct {
 	direction  string // for the metrics
-	client     bool   // the sender is the client
+	sender     packets.Role
 	senderGone End
 	malformed  End
 	otherGone  End
@@ -118,7 +118,7 @@ func (p *pump) ending(err error) *ending {
 		return e
 	case errors.As(err, &violation):
 		return &ending{end: p.ends.malformed, code: p.blame(violation.Code), err: violation}
-	case errors.Is(err, errDisconnect) && p.ends.client:
+	case errors.Is(err, errDisconnect) && p.ends.sender == packets.Client:
 		return &ending{end: EndDisconnect}
 	case isTimeout(err) && p.reader.Partial():
 		return &ending{end: EndPacketTime, code: p.blame(packets.ProtocolError)}
@@ -131,7 +131,7 @@ func (p *pump) ending(err error) *ending {
 // blame is the code that a client is told of a mistake: what it was, if it was
 // the client's own.
 func (p *pump) blame(rc packets.ReasonCode) packets.ReasonCode {
-	if p.ends.client {
+	if p.ends.sender == packets.Client {
 		return rc
 	}
 	return packets.UnspecifiedError

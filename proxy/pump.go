@@ -80,10 +80,7 @@ func (p *pump) take(pkt *packets.Packet) error {
 	}
 	switch v.Action {
 	case filters.Rewrite:
-		if pkt.Rest > 0 {
-			return p.stream(v.Packet)
-		}
-		return p.write(v.Packet)
+		return p.rewrite(pkt, v.Packet)
 	case filters.Reply, filters.Drop:
 		if err := p.discard(pkt); err != nil {
 			return err
@@ -105,6 +102,24 @@ func (p *pump) forward(pkt *packets.Packet) error {
 	}
 	return nil
 }
+
+// rewrite sends b in the place of pkt, parsed again: what goes on is what was
+// checked.
+func (p *pump) rewrite(pkt *packets.Packet, b []byte) error {
+	rewritten, err := packets.Parse(b, pkt.Version, p.ends.sender)
+	switch {
+	case err != nil:
+		return err
+	case rewritten.Rest != pkt.Rest:
+		return errRewrite
+	case pkt.Rest > 0:
+		return p.stream(b)
+	}
+	return p.write(b)
+}
+
+// errRewrite is a rewritten packet that has lost its payload.
+var errRewrite = &packets.Error{Code: packets.ImplementationSpecificError, Msg: "a rewritten packet does not fit its payload"}
 
 // takeOut writes the run in front of pkt and begins a new one behind it.
 func (p *pump) takeOut(pkt *packets.Packet) error {
@@ -217,7 +232,7 @@ func (p *pump) beforeRead() error {
 func (p *pump) flush() error {
 	if p.traffic.packets > 0 {
 		p.conn.listener.server.observer.Traffic(p.ends.direction, p.traffic.packets, p.traffic.bytes)
-		if p.ends.client {
+		if p.ends.sender == packets.Client {
 			p.conn.reportPublishes()
 		}
 		p.traffic.packets, p.traffic.bytes = 0, 0

@@ -19,14 +19,14 @@ func (c *conn) pump() *ending {
 	}
 	perPacket := c.policy.Limits.PacketTimeout
 	upPump := &pump{
-		conn: c, judge: c.up.judge, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
+		conn: c, judge: c.up.take, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
 		clock: readClock{perPacket: perPacket, idle: idle},
-		ends:  pumpEnds{direction: "up", client: true, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
+		ends:  pumpEnds{direction: "up", sender: packets.Client, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
 	}
 	downPump := &pump{
-		conn: c, judge: c.down.judge, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
+		conn: c, judge: c.down.take, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
 		clock: readClock{perPacket: perPacket},
-		ends:  pumpEnds{direction: "down", senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
+		ends:  pumpEnds{direction: "down", sender: packets.Server, senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
 	}
 	done := make(chan struct{})
 	go func() {
@@ -71,79 +71,79 @@ func (c *conn) close() *ending {
 	return e
 }
 
-// upJudge judges what the client sends.
-type upJudge struct {
-	conn    *conn
-	policy  *Policy
-	chain   filters.Chain
-	aliases aliases
-
-	publishes publishes
+// judge asks the filters of one direction.
+type judge struct {
+	conn   *conn
+	chain  filters.Chain // opened for the session
+	policy *Policy       // whose chain it is
+	pick   func(*Policy) filters.Chain
 }
 
 // open puts the filters of p in force. What they replace is closed after, so
 // that what both hold lives on.
-func (j *upJudge) open(p *Policy) {
-	chain := p.Up.Open(&j.conn.sess)
+func (j *judge) open(p *Policy) {
+	chain := j.pick(p).Open(&j.conn.sess)
 	j.chain.Close()
 	j.policy, j.chain = p, chain
 }
 
-func (j *upJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
-	c := j.conn
-	if p := c.listener.policy.Load(); p != j.policy {
+// renew follows a reload.
+func (j *judge) renew() {
+	if p := j.conn.listener.policy.Load(); p != j.policy {
 		j.open(p)
 	}
-	if pkt.Type == packets.AUTH {
+}
+
+// upJudge judges what the client sends.
+type upJudge struct {
+	judge
+	aliases   aliases
+	publishes publishes
+}
+
+func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	j.renew()
+	c := j.conn
+	switch pkt.Type {
+	case packets.AUTH:
 		return filters.Verdict{}, errAuth
+	case packets.PUBLISH:
+		return j.publish(now, pkt)
 	}
-	if pkt.Type != packets.PUBLISH {
-		v := j.chain.JudgeUp(now, &c.sess, pkt)
-		if pkt.Type == packets.SUBSCRIBE {
-			c.noteSubscribe(pkt, v)
-		}
-		return v, nil
+	v := j.chain.JudgeUp(now, &c.sess, pkt)
+	if pkt.Type == packets.SUBSCRIBE {
+		c.noteSubscribe(pkt, v)
 	}
+	return v, nil
+}
+
+func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
 	alias, bare, err := j.aliases.resolve(pkt)
 	if err != nil {
 		return filters.Verdict{}, err
 	}
-	v := j.chain.JudgeUp(now, &c.sess, pkt)
-	c.notePublish(pkt, v)
+	v := j.chain.JudgeUp(now, &j.conn.sess, pkt)
+	j.conn.notePublish(pkt, v)
 	if alias != nil && v.Action == filters.Forward {
 		if b := alias.forwarded(pkt, bare); b != nil {
 			v.Action, v.Packet = filters.Rewrite, b
-			_, err = packets.Parse(b, pkt.Version, packets.Client) // what goes on is what was checked
 		}
 	}
-	return v, err
+	return v, nil
 }
 
 // downJudge judges what the broker sends.
-type downJudge struct {
-	conn   *conn
-	policy *Policy
-	chain  filters.Chain
-}
+type downJudge struct{ judge }
 
-func (j *downJudge) open(p *Policy) {
-	chain := p.Down.Open(&j.conn.sess)
-	j.chain.Close()
-	j.policy, j.chain = p, chain
-}
-
-func (j *downJudge) judge(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
-	c := j.conn
-	if p := c.listener.policy.Load(); p != j.policy {
-		j.open(p)
-	}
+func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	j.renew()
 	switch pkt.Type {
 	case packets.CONNACK:
 		return filters.Verdict{}, errSecondConnack
 	case packets.AUTH:
 		return filters.Verdict{}, errBrokerAuth
 	}
-	return j.chain.JudgeDown(now, &c.sess, pkt), nil
+	return j.chain.JudgeDown(now, &j.conn.sess, pkt), nil
 }
 
 var (

@@ -71,6 +71,18 @@ is allowed goes on to the broker as it came.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newRun(), newCheck(), newDemo(), newPasswd(), newACL(), newVersion())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return usageError{errors.New("which shell? bash, zsh, fish or powershell")}
+				}
+				return noArgs(c, args)
+			}
+			c.Args = cobra.ArbitraryArgs
+		}
+	}
 	return root
 }
 

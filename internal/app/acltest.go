@@ -70,6 +70,9 @@ func readTable(path string) ([]Expectation, error) {
 	if err := d.Decode(&table); err != nil {
 		return nil, err
 	}
+	if d.Decode(new(any)) != io.EOF { //nolint:errorlint // Decode returns the bare value
+		return nil, errors.New("holds a second YAML document, which would not be asked")
+	}
 	if len(table) == 0 {
 		return nil, errors.New("no tests in it")
 	}

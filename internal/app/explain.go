@@ -9,9 +9,11 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/pflag"
 
+	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn/certificate"
 	"github.com/mqttward/mqttward/filters/authn/password"
@@ -93,6 +95,10 @@ func (e *Explainer) Ask(q Question) (authz.Decision, error) {
 }
 
 func (e *Explainer) session(q Question) (*filters.Session, error) {
+	named := func(l configs.Listener) bool { return l.Name == q.Listener }
+	if q.Listener != "" && !slices.ContainsFunc(e.built.config.Listeners, named) {
+		return nil, fmt.Errorf("no listener of this name: %q", q.Listener)
+	}
 	s := &filters.Session{ClientID: q.ClientID, Listener: q.Listener}
 	s.Identity.Username = q.User
 	if q.IP != "" {

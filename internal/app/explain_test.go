@@ -96,6 +96,7 @@ func TestAsk(t *testing.T) {
 		"address":     {Action: "publish", Topic: "a", IP: "10.0.0"},
 		"QoS":         {Action: "publish", Topic: "a", QoS: 3},
 		"certificate": {Action: "publish", Topic: "a", Cert: path},
+		"listener":    {Action: "publish", Topic: "a", Listener: "plan"},
 	} {
 		if d, err := e.Ask(q); err == nil {
 			t.Errorf("a question with a wrong %s is answered: %+v", name, d)
@@ -123,6 +124,7 @@ func TestRulesTable(t *testing.T) {
 		{"unknown key", `- {users: sensor_01, action: publish, topic: a, expect: allow}`, "", 0, true},
 		{"no expectation", `- {user: sensor_01, action: publish, topic: a}`, "", 0, true},
 		{"empty", ``, "", 0, true},
+		{"two documents", "- {user: sensor_01, action: publish, topic: a, expect: deny}\n---\n- {action: publish, topic: a, expect: allow}\n", "", 0, true},
 	}
 	for _, test := range tests {
 		if err := os.WriteFile(table, []byte(test.table), 0o600); err != nil {

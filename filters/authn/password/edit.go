@@ -34,6 +34,9 @@ func Set(path, username string, scheme Scheme, password []byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if !ours(data) {
+		return fmt.Errorf("%s is no password file: it has text in it and no user", path)
+	}
 	return write(path, withUser(data, username, encoded))
 }
 
@@ -49,6 +52,21 @@ func Delete(path, username string) error {
 		return ErrUnknownUser
 	}
 	return write(path, edited)
+}
+
+// ours reports whether data may be a password file: one without users holds
+// nothing but comments and blank lines. A private key that was named by mistake
+// does not.
+func ours(data []byte) bool {
+	text := false
+	for line := range bytes.Lines(data) {
+		if _, _, ok := entry(line); ok {
+			return true
+		}
+		line = bytes.TrimSpace(line)
+		text = text || len(line) > 0 && line[0] != '#'
+	}
+	return !text
 }
 
 // checkUsername refuses a name that would not come back as it is from the

@@ -200,3 +200,26 @@ func TestEditThatCannotBeWritten(t *testing.T) {
 		t.Errorf("error %v, want a missing directory", err)
 	}
 }
+
+// TestSetKeepsWhatIsNoPasswordFile: a key that was named by mistake stays whole.
+func TestSetKeepsWhatIsNoPasswordFile(t *testing.T) {
+	for text, taken := range map[string]bool{
+		"":                      true,
+		"# users of line A\n\n": true,
+		"-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n": false,
+		"listeners\n": false,
+	} {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := Set(path, "alice", PBKDF2, []byte("secret"))
+		got, readErr := os.ReadFile(path)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if (err == nil) != taken || !taken && string(got) != text {
+			t.Errorf("%q: %v, now %q", text, err, got)
+		}
+	}
+}
