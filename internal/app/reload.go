@@ -79,6 +79,9 @@ func (a *App) apply(b *built) error {
 			for _, l := range opened {
 				_ = l.socket.Close()
 			}
+			if errors.Is(err, syscall.EADDRINUSE) && len(old) > 0 {
+				err = fmt.Errorf("%w (by a listener that goes with this reload, perhaps: then restart)", err)
+			}
 			return fmt.Errorf("listeners[%d].address: %w", i, err)
 		}
 		l := &listener{address: address, socket: socket}
