@@ -3,6 +3,8 @@ package proxy
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/mqttward/mqttward/packets"
@@ -31,7 +33,7 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	if err := errors.Join(c.setDeadline(c.wire.Conn, 0), c.setDeadline(c.broker.Conn, 0)); err != nil {
 		return asEnding(err, EndClientClosed, packets.Success)
 	}
-	if err := c.toClient.write(ack.Raw); err != nil {
+	if err := c.toClient.write(c.announce(ack)); err != nil {
 		return &ending{end: EndClientClosed, err: err}
 	}
 	c.brokerReader.Mark(0)
@@ -109,4 +111,26 @@ func (c *conn) agree(ack *packets.Packet) {
 		c.sess.ClientID = string(id)
 		c.up.open(c.policy) // for the filters that go by it
 	}
+}
+
+// announce returns the CONNACK that tells an MQTT 5.0 client the largest packet
+// that is taken from it, if that is less than what the broker takes
+// [MQTT-3.2.2-15].
+func (c *conn) announce(ack *packets.Packet) []byte {
+	limit := uint32(min(c.policy.Limits.MaxPacketSize, math.MaxUint32)) //nolint:gosec // G115: just bounded
+	if limit == 0 || ack.Version != packets.V5 || ack.Reason != packets.Success {
+		return ack.Raw
+	}
+	if v, ok := ack.Props.Lookup(packets.MaximumPacketSize); ok {
+		binary.BigEndian.PutUint32(v, min(limit, binary.BigEndian.Uint32(v))) // in place, in ack.Raw
+		return ack.Raw
+	}
+	ps := append(slices.Clip(ack.Props), byte(packets.MaximumPacketSize))
+	ps = binary.BigEndian.AppendUint32(ps, limit)
+	b := packets.AppendConnack(nil, packets.V5, ack.SessionPresent, packets.Success, ps)
+	// A client that takes only less is not told [MQTT-3.1.2-24].
+	if v, ok := c.connect.Props.Lookup(packets.MaximumPacketSize); ok && int64(len(b)) > int64(binary.BigEndian.Uint32(v)) {
+		return ack.Raw
+	}
+	return b
 }

@@ -76,7 +76,7 @@ func (h *house) newPolicy(edit ...func(*proxy.Policy)) *proxy.Policy {
 		Broker: h,
 		Limits: proxy.Limits{
 			HandshakeTimeout: handshakeTimeout, ConnectTimeout: connectTimeout, PacketTimeout: packetTimeout,
-			MaxConnectSize: 8 << 10, MaxPacketSize: 8 << 20, MaxTopicAliases: 16,
+			MaxConnectSize: 8 << 10, MaxTopicAliases: 16,
 		},
 	}
 	for _, e := range edit {
@@ -124,7 +124,11 @@ func (h *house) answer(v packets.Version) *mqtttest.Peer {
 // session brings a client and the broker through CONNECT and CONNACK.
 func (h *house) session(v packets.Version, edit ...func(*packets.Connect)) (client, broker *mqtttest.Peer) {
 	h.t.Helper()
-	return h.sessionWith(h.dial(v), v, mqtttest.Connack(v, packets.Success), edit...)
+	var ps packets.Properties
+	if v == packets.V5 {
+		ps = mqtttest.Uint32(packets.MaximumPacketSize, 100) // no policy takes less, so that the CONNACK goes on as it came
+	}
+	return h.sessionWith(h.dial(v), v, mqtttest.Connack(v, packets.Success, ps), edit...)
 }
 
 func (h *house) sessionWith(client *mqtttest.Peer, v packets.Version, connack []byte, edit ...func(*packets.Connect)) (_, broker *mqtttest.Peer) {

@@ -149,7 +149,7 @@ func TestViolations(t *testing.T) {
 	for _, tt := range fromClient {
 		t.Run("client sends "+tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := open(t)
+				h := open(t, func(p *proxy.Policy) { p.Limits.MaxPacketSize = 8 << 20 })
 				defer h.close()
 				client, broker := h.session(v5)
 				client.Send(publish, tt.send, publish)

@@ -84,6 +84,11 @@ func Uint16(id packets.PropertyID, v uint16) packets.Properties {
 	return binary.BigEndian.AppendUint16(packets.Properties{byte(id)}, v)
 }
 
+// Uint32 returns a property section with one Four Byte Integer.
+func Uint32(id packets.PropertyID, v uint32) packets.Properties {
+	return binary.BigEndian.AppendUint32(packets.Properties{byte(id)}, v)
+}
+
 // Text returns a property section with one string or Binary Data.
 func Text(id packets.PropertyID, s string) packets.Properties {
 	ps := binary.BigEndian.AppendUint16(packets.Properties{byte(id)}, uint16(len(s))) //nolint:gosec // G115: tests have short texts
