@@ -42,3 +42,26 @@ func TestPublishRate(t *testing.T) {
 		})
 	}
 }
+
+// What is refused costs quota like what is allowed, or a flood of it would not
+// be held back.
+func TestPublishRateOfRefused(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	p := startProxy(t, settings{
+		broker: b.address(),
+		rules:  []string{`{allow: [publish], topics: ["allowed"]}`},
+		limits: "{publish_rate: {rate: 0.001, burst: 1, action: drop}}",
+	})
+	for _, first := range []struct {
+		user, topic string
+		want        byte
+	}{{"alice", "other", 0x87}, {"bob", "allowed", 0}} {
+		c, _ := p.connect5(t, connection(first.user))
+		for i, want := range []byte{first.want, 0x97} {
+			if code := c.publish(t, &paho.Publish{Topic: first.topic, QoS: 1, Payload: []byte(payload("x"))}); code != want {
+				t.Errorf("%s, message %d: reason code 0x%02X, want 0x%02X", first.topic, i, code, want)
+			}
+		}
+	}
+}

@@ -107,6 +107,28 @@ func closeAfter(p *mqtttest.Peer) {
 	p.Close()
 }
 
+// TestShutdownBeforeHandshake ends the wait for a slot that another listener
+// holds.
+func TestShutdownBeforeHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := make(chan struct{}, 1)
+		slots <- struct{}{}
+		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
+		defer h.close()
+		client := h.dial(packets.V5)
+		client.Send(clientHello(t))
+		synctest.Wait()
+		start := time.Now()
+		if err := h.server.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(start); took >= handshakeTimeout {
+			t.Errorf("Shutdown took %v", took)
+		}
+		expectEnd(t, client, "The wait ends.")
+	})
+}
+
 // TestShutdownInHandshake ends TLS handshakes, and those that wait for a slot.
 func TestShutdownInHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

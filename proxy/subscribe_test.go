@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -88,5 +90,29 @@ func TestSubscribeIDInUse(t *testing.T) {
 		broker.ExpectClose("The second does not.")
 		client.Expect("The session ends.", mqtttest.Disconnect(packets.V5, packets.ProtocolError))
 		client.ExpectClose("It ends.")
+	})
+}
+
+// TestSubscribeWithManyRefused: one packet makes few lines, whatever is in it.
+func TestSubscribeWithManyRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const v, many = packets.V5, 100
+		h := open(t)
+		defer h.close()
+		client, _ := h.session(v)
+		refused := make([]string, many)
+		codes := make([]packets.ReasonCode, many)
+		for i := range many {
+			refused[i], codes[i] = "denied/"+strconv.Itoa(i), packets.NotAuthorized
+		}
+		client.Send(mqtttest.Subscribe(v, 1, refused...))
+		client.Expect("Each filter has its answer.", mqtttest.Suback(v, 1, codes...))
+		lines := slices.DeleteFunc(h.audit.all(), func(line string) bool { return !strings.Contains(line, "subscribe denied") })
+		if len(lines) != 17 || !strings.Contains(lines[16], "more=84") {
+			t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+		}
+		if n := h.seen.count("decided subscribe denied"); n != many {
+			t.Errorf("%d filters denied, want %d", n, many)
+		}
 	})
 }
