@@ -2,10 +2,14 @@ package app
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/ratelimit"
 )
@@ -41,5 +45,42 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 	}
 	if other.quota == first.quota || other.broker == first.broker {
 		t.Error("what has changed was taken over")
+	}
+}
+
+// TestListenersHaveTheirMethods: what lets clients in on one listener does not
+// on another.
+func TestListenersHaveTheirMethods(t *testing.T) {
+	text := strings.Replace(policy, "backends:", `  - {name: open, address: "127.0.0.1:0", authn: [anyone]}
+  - {name: closed, address: "127.0.0.1:0", authn: [users]}
+backends:`, 1)
+	text = strings.Replace(text, "authz:", "  - {name: anyone, type: anonymous}\nauthz:", 1)
+	b, err := load(write(t, text), nil, shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(1)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"anyone", "anyone", ""} { // the first has no list, and so all methods
+		id, err := b.policies[i].Authn.Authenticate(t.Context(), filters.Credentials{})
+		if id.Method != want || (err == nil) != (want != "") {
+			t.Errorf("%s: a client without credentials is let in by %q, %v", b.config.Listeners[i].Name, id.Method, err)
+		}
+	}
+}
+
+// TestDigestOfPipe: what has taken a file's place does not stop the watch.
+func TestDigestOfPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digested := make(chan struct{})
+	go func() {
+		digest([]string{path}, false)
+		close(digested)
+	}()
+	select {
+	case <-digested:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the other end")
 	}
 }
