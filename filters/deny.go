@@ -30,6 +30,14 @@ func Deny(s *Session, p *packets.Packet, rc packets.ReasonCode, rule string) Ver
 	}
 }
 
+// Withhold is the verdict that keeps a PUBLISH of the broker from the client.
+// The chain finishes its flow as the client would, with acknowledgements that
+// are never negative: one on a Shared Subscription would take the message from
+// the whole group [MQTT-4.8.2-6].
+func Withhold(rule string) Verdict {
+	return Verdict{Action: Drop, Reason: packets.NotAuthorized, Rule: rule}
+}
+
 // denyPublish answers as the receiver of the message would. MQTT 3.x has no
 // refusal: the positive acknowledgement is final and keeps the client from
 // repeating itself [MQTT-3.3.5-2] of 3.1.1.

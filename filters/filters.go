@@ -38,6 +38,28 @@ type Closer interface {
 	Close()
 }
 
+// Reviewer is a filter whose permission can be withdrawn: Review judges again,
+// by the rules of now, what was let go on and has not taken effect yet. p is a
+// PUBLISH whose PUBREL has come, without payload; a SUBSCRIBE to what the
+// session is subscribed to; or a CONNECT with the Will that is about to be
+// published. It counts towards no quota.
+type Reviewer interface {
+	Review(s *Session, p *packets.Packet) Verdict
+}
+
+// Offer is what a CONNACK tells an MQTT 5.0 client that it may use (sections
+// 3.2.2.3.4 to 3.2.2.3.13).
+type Offer struct {
+	MaximumQoS               packets.QoS
+	Retain, Wildcard, Shared bool
+}
+
+// Limiter is an opened filter that never lets some of an Offer go on. Limit
+// lowers o to what it does.
+type Limiter interface {
+	Limit(o *Offer)
+}
+
 // Action is what happens to a judged packet.
 type Action uint8
 
@@ -46,6 +68,7 @@ const (
 	Disconnect Action = iota // end the session with Verdict.Reason
 	Drop                     // the packet ends here
 	Reply                    // the packet ends here; Verdict.Packet goes back to its sender
+	Hold                     // the packet waits until the other side has answered something, and is judged again
 	Rewrite                  // Verdict.Packet goes on in its place; a SUBSCRIBE keeps its filters' number and order
 	Forward                  // the packet goes on as it came
 )
@@ -57,6 +80,7 @@ type Verdict struct {
 	Packet []byte             // Reply and Rewrite: a whole packet
 	Rule   string             // the rule that decided, for the audit log
 	Delay  time.Duration      // wait this long before anything is done
+	Broken packets.Checks     // the checks that the packet fails, whether it goes on or not
 
 	// Filters has, for a SUBSCRIBE that goes on, a judgement of each Topic
 	// Filter; one that is missing refuses. Nil lets all go on. The chain keeps

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 )
 
 // Identity is who a client was found to be. Rules judge identities, never
@@ -12,6 +13,8 @@ import (
 type Identity struct {
 	Username string // empty: anonymous
 	Method   string // the configured name of the method that vouches for it
+
+	Expires time.Time // when the method no longer vouches for it; zero: never
 }
 
 // Credentials are what a client brought to prove who it is: its CONNECT and
