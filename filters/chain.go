@@ -31,34 +31,188 @@ func (c Chain) Close() {
 }
 
 // JudgeUp judges a packet from the client. A Reply goes to the client. An empty
-// chain lets nothing go on: what nobody judged is not allowed.
+// chain lets nothing go on: what nobody judged is not allowed. What Settle
+// returns has to be sent behind the packets that go on.
 func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 	if len(c) == 0 {
 		return Verdict{Action: Disconnect, Reason: packets.NotAuthorized, Rule: "no filters"}
 	}
-	if p.Type == packets.PUBREL && s.finish(p.ID) {
-		return Verdict{Action: Reply, Packet: packets.AppendAck(nil, s.Version, packets.PUBCOMP, p.ID, packets.Success)}
+	if p.Type == packets.PUBREL {
+		if v, ours := c.release(s, p); ours {
+			return v
+		}
+	}
+	if s.collides(p) {
+		return Verdict{Action: Hold}
 	}
 	p, v := c.judge(now, s, p, packets.Client)
 	if v.Action < Rewrite {
 		return v
 	}
-	switch {
-	case p.Type == packets.SUBSCRIBE:
-		return s.subscribe(p, v)
-	case p.Type == packets.PUBLISH && p.QoS() == 2:
-		s.finish(p.ID) // the flow is the broker's now
+	if p.Type == packets.SUBSCRIBE || p.Type == packets.UNSUBSCRIBE {
+		c.withdraw(now, s, p, v.Filters)
+		return s.request(now, p, v)
 	}
+	s.sentUp(p)
 	return v
 }
 
-// JudgeDown judges a packet from the broker. A Reply goes to the broker.
-func (c Chain) JudgeDown(now time.Time, s *Session, p *packets.Packet) Verdict {
-	p, v := c.judge(now, s, p, packets.Server)
-	if v.Action < Rewrite || p.Type != packets.SUBACK {
-		return v
+// collides reports whether the client begins something with a Packet Identifier
+// that we have in use ourselves.
+func (s *Session) collides(p *packets.Packet) bool {
+	switch p.Type {
+	case packets.PUBLISH, packets.SUBSCRIBE, packets.UNSUBSCRIBE:
+		if p.ID == 0 {
+			return false
+		}
+		stage, _ := s.Stage(p.ID)
+		return stage == Ours
+	default:
+		return false
 	}
-	return s.mergeSuback(p, v)
+}
+
+// sentUp notes a packet that goes on to the broker.
+func (s *Session) sentUp(p *packets.Packet) {
+	if p.ID == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch p.Type {
+	case packets.PUBLISH:
+		s.flows.publish(p, s.epoch)
+	case packets.PUBREL:
+		s.flows.set(p.ID, AwaitPubcomp)
+	case packets.PUBACK, packets.PUBREC, packets.PUBCOMP:
+		if s.deliveries.acknowledge(p) {
+			s.unsettled = true
+		}
+	default:
+	}
+}
+
+// release judges a PUBREL, and reports whether it is ours to answer: that of a
+// PUBLISH that was refused, and of one that has lost its right since it went on.
+// The broker must not publish that one, so it never gets a PUBREL.
+func (c Chain) release(s *Session, p *packets.Packet) (Verdict, bool) {
+	f, review := s.released(p.ID)
+	switch {
+	case f.stage == Refused, f.stage == Withheld:
+		return s.complete(p.ID), true
+	case !review:
+		return Verdict{}, false
+	}
+	published := &packets.Packet{Type: packets.PUBLISH, Flags: 4, Version: s.Version, ID: p.ID, Topic: f.topic}
+	if f.retain {
+		published.Flags |= 1
+	}
+	v := c.review(s, published)
+	if v.Action >= Rewrite {
+		return Verdict{}, false
+	}
+	s.mu.Lock()
+	s.flows.set(p.ID, Withheld)
+	s.mu.Unlock()
+	done := s.complete(p.ID)
+	done.Reason, done.Rule = v.Reason, v.Rule
+	return done, true
+}
+
+// complete answers a PUBREL for the broker.
+func (s *Session) complete(id uint16) Verdict {
+	return Verdict{Action: Reply, Packet: packets.AppendAck(nil, s.Version, packets.PUBCOMP, id, packets.Success)}
+}
+
+// review asks the filters again about something that was let go on.
+func (c Chain) review(s *Session, p *packets.Packet) Verdict {
+	out := Pass()
+	for _, f := range c {
+		r, ok := f.(Reviewer)
+		if !ok {
+			continue
+		}
+		v := r.Review(s, p)
+		if v.Action < Rewrite {
+			return v
+		}
+		out.refuse(v)
+	}
+	return out
+}
+
+// ReviewWill judges the Will of a session again, by the rules of now. connect
+// is a CONNECT that has it.
+func (c Chain) ReviewWill(s *Session, connect *packets.Packet) Verdict {
+	if len(c) == 0 {
+		return Verdict{Action: Disconnect, Reason: packets.NotAuthorized, Rule: "no filters"}
+	}
+	return c.review(s, connect)
+}
+
+// Offer lowers o to what the filters can let go on.
+func (c Chain) Offer(o *Offer) {
+	for _, f := range c {
+		if l, ok := f.(Limiter); ok {
+			l.Limit(o)
+		}
+	}
+}
+
+// JudgeDown judges a packet from the broker. A Reply goes to the broker. A
+// PUBLISH that does not go on is finished towards the broker as the client
+// would.
+func (c Chain) JudgeDown(now time.Time, s *Session, p *packets.Packet) Verdict {
+	if p.Type == packets.PUBREL {
+		if v, ours := s.releaseDown(p); ours {
+			return v
+		}
+	}
+	p, v := c.judge(now, s, p, packets.Server)
+	switch {
+	case v.Action == Drop && p.Type == packets.PUBLISH:
+		return s.withhold(p, v)
+	case v.Action < Rewrite:
+		return v
+	case p.Type == packets.SUBACK, p.Type == packets.UNSUBACK:
+		return s.merge(p, v)
+	}
+	s.sentDown(p)
+	return v
+}
+
+// Withhold keeps p, a PUBLISH of the broker, from the client for a reason that
+// no filter can know, and finishes its flow.
+func (s *Session) Withhold(p *packets.Packet, rule string) Verdict {
+	return s.withhold(p, Withhold(rule))
+}
+
+// releaseDown takes a PUBREL of the broker, and reports whether the client does
+// not know of its flow.
+func (s *Session) releaseDown(p *packets.Packet) (Verdict, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.deliveries.release(p.ID) {
+		return Verdict{}, false
+	}
+	return s.reply(Verdict{Action: Drop}), true
+}
+
+// sentDown notes a packet that goes on to the client.
+func (s *Session) sentDown(p *packets.Packet) {
+	if p.ID == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch p.Type {
+	case packets.PUBLISH:
+		s.deliveries.publish(p, false)
+	case packets.PUBACK, packets.PUBREC, packets.PUBCOMP:
+		s.flows.answered(p)
+		s.change()
+	default:
+	}
 }
 
 // judge asks the filters in order and returns the packet as the last of them
@@ -69,34 +223,27 @@ func (c Chain) judge(now time.Time, s *Session, p *packets.Packet, from packets.
 	for _, f := range c {
 		v := f.Filter(now, s, p)
 		out.Delay = max(out.Delay, v.Delay)
+		out.Broken |= v.Broken
 		switch v.Action {
 		case Forward:
 		case Rewrite:
-			rewritten, err := reparse(p, v.Packet, from)
+			rewritten, err := p.Reparse(v.Packet, from)
 			if err != nil || rewritten.Rest != p.Rest {
-				return p, Verdict{Action: Disconnect, Reason: packets.UnspecifiedError, Rule: v.Rule}
+				return p, Verdict{Action: Disconnect, Reason: packets.UnspecifiedError, Rule: v.Rule, Broken: out.Broken}
 			}
 			p = rewritten
 			out.Action, out.Packet = Rewrite, v.Packet
 		case Disconnect:
 			v.Reason = max(v.Reason, packets.UnspecifiedError) // a forgotten verdict is no success
+			v.Broken = out.Broken
 			return p, v
 		default:
-			v.Delay = out.Delay
+			v.Delay, v.Broken = out.Delay, out.Broken
 			return p, v
 		}
 		out.refuse(v)
 	}
 	return p, out
-}
-
-// reparse returns the view of b, which a filter has put in the place of p.
-func reparse(p *packets.Packet, b []byte, from packets.Role) (*packets.Packet, error) {
-	v := p.Version
-	if p.Type == packets.CONNECT {
-		v = 0 // it names its own
-	}
-	return packets.Parse(b, v, from)
 }
 
 // refuse adds the refusals of single Topic Filters in v. Of two refusals of

@@ -306,11 +306,18 @@ func TestCodes(t *testing.T) {
 			if got := v.Rule + rulesOf(v); got != tt.rule {
 				t.Errorf("rules %q, want %q", got, tt.rule)
 			}
-			if got := fate(t, p, v, s.pending[7]); got != tt.want {
+			if got := fate(t, p, v, slotsOf(s, 7)); got != tt.want {
 				t.Errorf("codes %x, want %x", got, tt.want)
 			}
 		})
 	}
+}
+
+func slotsOf(s *Session, id uint16) []packets.ReasonCode {
+	if f := s.flows.at(id); f != nil {
+		return f.request.slots
+	}
+	return nil
 }
 
 func codesOf(v Verdict) (codes []packets.ReasonCode) {

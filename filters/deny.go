@@ -2,13 +2,9 @@ package filters
 
 import "github.com/mqttward/mqttward/packets"
 
-// maxRefused bounds the refused QoS 2 publishes of one MQTT 3.x client that
-// wait for their PUBREL. A client that has more open breaks its own flow.
-const maxRefused = 256
-
 // Deny returns the refusal of p, which the client sent, that MQTT provides for
-// its type, the version and its QoS. A PUBLISH or SUBSCRIBE leaves the session
-// as it is; other packets know no refusal and end it.
+// its type, the version and its QoS. A PUBLISH, SUBSCRIBE or UNSUBSCRIBE leaves
+// the session as it is; other packets know no refusal and end it.
 //
 // rc tells MQTT 5.0 clients why. It has to be a failure that the answer may
 // carry, as NotAuthorized and QuotaExceeded are [MQTT-3.4.2-1],
@@ -19,12 +15,12 @@ func Deny(s *Session, p *packets.Packet, rc packets.ReasonCode, rule string) Ver
 	switch p.Type {
 	case packets.PUBLISH:
 		return s.denyPublish(p, v)
-	case packets.SUBSCRIBE:
-		v.Action = Forward
+	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
+		v.Action = Forward // the chain answers
 		for range p.Subscriptions() {
 			v.Filters = append(v.Filters, Judgement{rc, rule})
 		}
-		return s.subscribe(p, v)
+		return v
 	default:
 		return v
 	}
@@ -51,36 +47,10 @@ func (s *Session) denyPublish(p *packets.Packet, v Verdict) Verdict {
 		v.Packet = packets.AppendAck(nil, s.Version, packets.PUBACK, p.ID, v.Reason)
 		return v
 	}
-	// In MQTT 5.0 a PUBREC with a failure ends the flow [MQTT-4.3.3-9].
-	if s.Version != packets.V5 && !s.remember(p.ID) {
-		v.Reason = packets.ReceiveMaximumExceeded
-		return v
-	}
+	s.mu.Lock()
+	s.flows.refuse(p.ID, s.Version)
+	s.mu.Unlock()
 	v.Action = Reply
 	v.Packet = packets.AppendAck(nil, s.Version, packets.PUBREC, p.ID, v.Reason)
 	return v
-}
-
-// remember notes that the PUBREL of a refused publish is ours to answer. It
-// reports false if too many wait already.
-func (s *Session) remember(id uint16) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.refused[id]; !ok && len(s.refused) >= maxRefused {
-		return false
-	}
-	if s.refused == nil {
-		s.refused = make(map[uint16]struct{})
-	}
-	s.refused[id] = struct{}{}
-	return true
-}
-
-// finish reports whether the flow id was ours, and forgets it.
-func (s *Session) finish(id uint16) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.refused[id]
-	delete(s.refused, id)
-	return ok
 }

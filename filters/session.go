@@ -8,9 +8,9 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
-// Session is what filters know of one client's connection. The exported
-// fields are set before the first packet is judged and do not change, but for a
-// client identifier that the broker assigns with its CONNACK.
+// Session is what filters know of one client's connection, and of what its
+// packets have left to be finished. The exported fields are set before the
+// first packet is judged and do not change, but for what the CONNACK lays down.
 type Session struct {
 	Version     packets.Version
 	ClientID    string
@@ -18,12 +18,45 @@ type Session struct {
 	Certificate *x509.Certificate // the client's verified certificate; nil: none
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
+	Owner       string // the user name that the client identifier belongs to
+	Terms       Terms
 
-	// What our own refusals leave to be finished. Both pumps use it.
-	mu      sync.Mutex
-	refused map[uint16]struct{}             // QoS 2 publishes of MQTT 3.x that wait for a PUBREL
-	pending map[uint16][]packets.ReasonCode // SUBSCRIBEs sent on in part; a slot per filter
-	waiting int                             // slots in pending
+	epoch     uint32 // counts changes of the rules; of who calls JudgeUp, as is
+	unsettled bool   // whether Settle has something to do
+
+	mu            sync.Mutex // both directions use what follows
+	flows         flows
+	deliveries    deliveries
+	subscriptions subscriptions
+	requests      []byte // of ours, not yet written
+	waiting       int    // Topic Filters in requests
+	owed          int    // requests that we need the answer of
+	changed       chan struct{}
+}
+
+// Terms are what CONNECT and CONNACK lay down for a session.
+type Terms struct {
+	ReceiveMaximum  int    // QoS 1 and 2 PUBLISHes that the client may have in flight; zero: no limit
+	DeliveryMaximum int    // and the broker; zero: no limit
+	SessionExpiry   uint32 // Session Expiry Interval in seconds, of CONNECT
+	NoProblems      bool   // Request Problem Information is 0
+}
+
+// Resume takes over from an earlier connection of the same client what the
+// broker's session keeps: QoS 2 flows and subscriptions. A nil from says that
+// the broker has kept something that we do not know.
+func (s *Session) Resume(from *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if from == nil {
+		s.subscriptions.partial = true
+		return
+	}
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	s.flows.resume(&from.flows)
+	s.deliveries.resume(&from.deliveries)
+	s.subscriptions.resume(&from.subscriptions)
 }
 
 // Value returns what the placeholder name stands for in this session.

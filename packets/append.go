@@ -132,6 +132,36 @@ func AppendSubscribe(dst []byte, v Version, id uint16, ps Properties, subs []Sub
 	return dst
 }
 
+// AppendUnsubscribe appends an UNSUBSCRIBE.
+func AppendUnsubscribe(dst []byte, v Version, id uint16, ps Properties, filters [][]byte) []byte {
+	n := 2 + propertiesSize(v, ps)
+	for _, f := range filters {
+		n += 2 + len(f)
+	}
+	dst = appendUint16(appendHeader(dst, UNSUBSCRIBE, 2, n), id)
+	if v == V5 {
+		dst = appendProperties(dst, ps)
+	}
+	for _, f := range filters {
+		dst = appendBinary(dst, f)
+	}
+	return dst
+}
+
+// AppendUnsuback appends an UNSUBACK. Versions before 5.0 have no place for
+// codes.
+func AppendUnsuback(dst []byte, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {
+	if v != V5 {
+		return appendUint16(appendHeader(dst, UNSUBACK, 0, 2), id)
+	}
+	dst = appendUint16(appendHeader(dst, UNSUBACK, 0, 2+propertiesSize(v, ps)+len(codes)), id)
+	dst = appendProperties(dst, ps)
+	for _, rc := range codes {
+		dst = append(dst, byte(rc))
+	}
+	return dst
+}
+
 // AppendSuback appends a SUBACK. The codes are those of version v: MQTT 3.1.1
 // knows of failures only 0x80, MQTT 3.1 none.
 func AppendSuback(dst []byte, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {

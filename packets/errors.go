@@ -8,9 +8,10 @@ var ErrShort = errors.New("packets: more bytes needed")
 
 // Error says which rule of MQTT a peer broke, or why it is refused.
 type Error struct {
-	Code ReasonCode // for the peer
-	Spec string     // the normative statement, such as "MQTT-3.3.1-4", or the section
-	Msg  string     // for our log; holds nothing that the peer sent
+	Code  ReasonCode // for the peer
+	Spec  string     // the normative statement, such as "MQTT-3.3.1-4", or the section
+	Msg   string     // for our log; holds nothing that the peer sent
+	Check Check
 }
 
 // Error returns Msg and the statement it rests on.

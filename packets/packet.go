@@ -10,6 +10,7 @@ type Packet struct {
 	Version Version
 	Raw     []byte // the packet as received, without the last Rest bytes
 	Rest    int    // bytes of the payload of a PUBLISH that come as chunks
+	Broken  Checks // the checks that it fails and that its Reader is lax about
 
 	ID      uint16     // Packet Identifier
 	Topic   []byte     // PUBLISH: Topic Name, empty if only a Topic Alias names it

@@ -1,6 +1,7 @@
 package packets
 
 import (
+	"encoding/binary"
 	"iter"
 
 	"github.com/mqttward/mqttward/packets/topics"
@@ -48,6 +49,15 @@ func (ps Properties) Uint16(id PropertyID) (uint16, bool) {
 		return 0, false
 	}
 	return uint16(v[0])<<8 | uint16(v[1]), true
+}
+
+// Uint32 returns the value of the Four Byte Integer property id.
+func (ps Properties) Uint32(id PropertyID) (uint32, bool) {
+	v, ok := ps.Lookup(id)
+	if !ok || len(v) != 4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(v), true
 }
 
 // value takes the value of property id off b.

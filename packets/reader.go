@@ -19,6 +19,7 @@ const (
 type Reader struct {
 	Version Version // protocol version; a Client's CONNECT sets it
 	Max     int     // largest packet in bytes; zero: no limit but MQTT's own
+	Lax     Checks
 
 	from Role
 	buf  []byte
@@ -167,4 +168,14 @@ func Parse(b []byte, v Version, from Role) (*Packet, error) {
 		return nil, errTrailing
 	}
 	return p, err
+}
+
+// Reparse returns the view of b, which takes the place of p: of the same version,
+// from the same end, and failing no check but those that p fails.
+func (p *Packet) Reparse(b []byte, from Role) (*Packet, error) {
+	v := p.Version
+	if p.Type == CONNECT {
+		v = 0 // it names its own
+	}
+	return Parse(b, v, from)
 }

@@ -19,6 +19,7 @@ func (c *conn) accept() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
+	c.claim()
 	c.up.open(c.policy)
 	if err := c.judgeConnect(p); err != nil {
 		return err
@@ -119,16 +120,10 @@ func (c *conn) authenticate() error {
 	return e
 }
 
-// judgeConnect refuses identities that could pass for wildcards, and what the
-// policy refuses, the Will above all.
+// judgeConnect refuses what the policy refuses, the Will above all.
 func (c *conn) judgeConnect(p *packets.Packet) error {
-	if !filters.PlainName(c.sess.ClientID) {
-		return &ending{end: EndDenied, code: packets.ClientIdentifierNotValid, err: errors.New("client identifier has a wildcard or control character")}
-	}
-	if !filters.PlainName(c.sess.Identity.Username) {
-		return &ending{end: EndDenied, code: packets.NotAuthorized, err: errors.New("user name has a wildcard or control character")}
-	}
 	v := c.up.chain.JudgeUp(time.Now(), &c.sess, p)
+	c.noteChecks(p, v)
 	outcome := "allowed"
 	if v.Action != filters.Forward {
 		outcome = "denied"

@@ -6,7 +6,7 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
-// maxAliasBytes bounds the Topic Names that one client can make us remember.
+// maxAliasBytes bounds the Topic Names that one end can make us remember.
 const maxAliasBytes = 64 << 10
 
 var (
@@ -15,7 +15,7 @@ var (
 	errAliasBytes   = &packets.Error{Code: packets.QuotaExceeded, Msg: "Topic Names behind Topic Aliases are too long together"}
 )
 
-// aliases follows the Topic Aliases that a client sets (MQTT 5.0 section
+// aliases follows the Topic Aliases that one end sets (MQTT 5.0 section
 // 3.3.2.3.4), so that every PUBLISH is judged by its Topic Name.
 type aliases struct {
 	max   uint16
@@ -25,7 +25,7 @@ type aliases struct {
 
 type alias struct {
 	topic []byte
-	known bool // the broker has been told: a refused PUBLISH binds here only
+	known bool // the other end has been told: a refused PUBLISH binds here only
 }
 
 // resolve gives p the Topic Name that it stands for. It returns the alias that
@@ -62,9 +62,13 @@ func (a *aliases) resolve(p *packets.Packet) (al *alias, bare bool, err error) {
 	return al, false, nil
 }
 
-// forwarded notes that p, which uses al, goes on to the broker. It returns the
-// bytes to send in its place, or nil if p's own will do: a broker that was
-// never told the name gets it now.
+// grown is the size of p, which names its topic by al alone, with the Topic Name.
+func (al *alias) grown(p *packets.Packet) int {
+	return p.Size() + len(al.topic) + 1 // the length of all may need a byte more
+}
+
+// forwarded notes that p, which uses al, goes on. It returns the bytes to send in
+// its place, or nil if p's own will do: who was never told the name gets it now.
 func (al *alias) forwarded(p *packets.Packet, bare bool) []byte {
 	told := al.known || !bare
 	al.known = true

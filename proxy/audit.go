@@ -57,7 +57,7 @@ func (c *conn) log(event string, attrs ...slog.Attr) {
 // auditEnd logs how the connection ended.
 func (c *conn) auditEnd(e *ending) {
 	event := "session ended"
-	if !c.running {
+	if !c.running.Load() {
 		event = "connection refused"
 	}
 	attrs := []slog.Attr{slog.String("end", string(e.end))}
@@ -71,6 +71,38 @@ func (c *conn) auditEnd(e *ending) {
 		attrs = append(attrs, slog.String("error", e.err.Error()))
 	}
 	c.log(event, attrs...)
+}
+
+// noteChecks counts the checks that a packet fails and logs those that it was
+// let through in spite of.
+func (c *conn) noteChecks(p *packets.Packet, v filters.Verdict) {
+	for check := packets.Check(1); check < packets.NumChecks; check++ {
+		if !v.Broken.Has(check) {
+			continue
+		}
+		outcome := "let_through"
+		if v.Action < filters.Rewrite || v.Filters != nil {
+			outcome = "refused"
+		}
+		c.listener.server.observer.Checked(check.String(), outcome)
+		c.log("check failed", slog.String("check", check.String()), slog.String("packet", p.Type.String()),
+			slog.String("outcome", outcome), slog.String("rule", v.Rule))
+	}
+}
+
+// noteDelivery counts a PUBLISH that the client does not get, and logs it.
+func (c *conn) noteDelivery(p *packets.Packet, v filters.Verdict) {
+	c.listener.server.observer.Decided("receive", "denied", 1)
+	c.log("delivery denied", slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())), slog.String("rule", v.Rule))
+}
+
+// noteRelease logs a PUBLISH whose right was lost before its PUBREL.
+func (c *conn) noteRelease(v filters.Verdict) {
+	if v.Reason == packets.Success {
+		return // it is the end of a refusal that has been told
+	}
+	c.listener.server.observer.Decided("publish", "denied", 1)
+	c.log("publish withdrawn", slog.String("rule", v.Rule))
 }
 
 // publishes counts the messages of a burst that may go on.

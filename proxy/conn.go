@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,10 +33,14 @@ type conn struct {
 
 	sess    filters.Session
 	connect packets.Connect // until the session begins
+	asked   asked
 	terms   terms
+	will    []byte // a CONNECT with the Will alone; nil: none
+	claimed bool   // the client identifier, in policy.Sessions
 	up      upJudge
 	down    downJudge
-	running bool // it became a session
+	running atomic.Bool // it became a session
+	answers answers
 
 	life    context.Context // ends when the connection is stopped
 	endLife context.CancelFunc
@@ -49,6 +54,7 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 	c.life, c.endLife = context.WithCancel(context.Background())
 	c.sess.RemoteAddr = remote
 	c.sess.Listener = p.Listener
+	c.reader.Lax = p.Lax
 	c.toClient.out = w
 	c.up.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Up }}
 	c.down.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Down }}
@@ -59,12 +65,16 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 func (c *conn) live() {
 	e := c.run()
 	o := c.listener.server.observer
-	if c.running {
+	if c.running.Load() {
 		o.Ended(string(e.end))
 	} else {
 		o.Refused(string(e.end))
 	}
 	o.Closed()
+	var violation *packets.Error
+	if errors.As(e.err, &violation) && violation.Check != 0 {
+		o.Checked(violation.Check.String(), "refused")
+	}
 	c.auditEnd(e)
 }
 
@@ -81,9 +91,10 @@ func (c *conn) run() (e *ending) {
 	if err := c.accept(); err != nil {
 		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
 	}
-	c.running = true
 	c.log("session started")
+	c.keepWill()
 	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
+	c.running.Store(true)
 	return c.pump()
 }
 
@@ -96,6 +107,20 @@ func (c *conn) release() {
 	}
 	c.up.chain.Close()
 	c.down.chain.Close()
+	c.answers.stop()
+	if c.claimed {
+		c.policy.Sessions.End(time.Now(), &c.sess, c.terms.keep)
+	}
+}
+
+// claim asks whose the client identifier is.
+func (c *conn) claim() {
+	if c.policy.Sessions == nil || c.sess.ClientID == "" {
+		c.sess.Owner = c.sess.Identity.Username
+		return
+	}
+	c.policy.Sessions.Claim(time.Now(), &c.sess)
+	c.claimed = true
 }
 
 // recovered turns a panic into the end of this connection.

@@ -36,7 +36,9 @@ const (
 	EndWriteTime    End = "write_timeout"  // a side that does not read
 	EndProtocol     End = "protocol_error" // by the client
 	EndBrokerError  End = "broker_protocol_error"
-	EndPolicy       End = "policy" // a verdict demanded it
+	EndPolicy       End = "policy"           // a verdict demanded it
+	EndExpired      End = "identity_expired" // certificate or token
+	EndRevoked      End = "identity_revoked" // by a reload
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )

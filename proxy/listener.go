@@ -25,8 +25,12 @@ func (s *Server) NewListener(p *Policy) *Listener {
 	return l
 }
 
-// SetPolicy puts p in force for new connections and for running sessions.
-func (l *Listener) SetPolicy(p *Policy) { l.policy.Store(p) }
+// SetPolicy puts p in force for new connections and for running sessions, and
+// ends those whose clients it would not admit any more.
+func (l *Listener) SetPolicy(p *Policy) {
+	l.policy.Store(p)
+	l.server.sessions.recheck(l, p)
+}
 
 // Open returns the number of connections that are open.
 func (l *Listener) Open() int { return int(l.open.Load()) }

@@ -10,12 +10,14 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
 )
 
 // Policy is everything about a listener that a reload can change. It does not
@@ -32,6 +34,17 @@ type Policy struct {
 	Broker   Dialer
 	Limits   Limits
 
+	Lax, LaxDown packets.Checks // checks of the codec that clients, and the broker, may fail
+
+	// Sessions knows whose client identifiers are. Nil knows nothing: any client
+	// may use any, and nothing is remembered from one connection to the next.
+	Sessions *filters.Store
+
+	// Recheck asks again whether a session would be admitted, by its identity and
+	// its certificates, when the policy has come into force during the session.
+	// The state is zero without TLS. Nil means that it always would.
+	Recheck func(s *filters.Session, state tls.ConnectionState) error
+
 	// Handshakes holds a slot for each TLS handshake that may be in progress
 	// at once, from the ClientHello on, over all listeners. Nil means no limit.
 	Handshakes chan struct{}
@@ -44,7 +57,11 @@ type Limits struct {
 	PacketTimeout    time.Duration // for one whole packet in either direction, and for one write
 	MaxConnectSize   int           // bytes
 	MaxPacketSize    int           // bytes, of packets from the client
-	MaxTopicAliases  uint16
+	MaxTopicAliases  uint16        // in each direction
+	MaxInflight      uint16        // QoS 1 and 2 PUBLISHes of a client
+	MaxKeepAlive     time.Duration // whole seconds, up to 65,535
+	MaxSessionExpiry uint32        // seconds
+	MaxWillDelay     uint32        // seconds
 }
 
 // Admit decides whether a connection from addr, which is invalid for a Unix
@@ -73,6 +90,7 @@ type Observer interface {
 	Handshake(outcome string, seconds float64) // TLS: ok, resumed, failed
 	Authenticated(method, outcome string)      // accepted, refused, unavailable
 	Decided(action, outcome string, n int)     // packets that the policy judged
+	Checked(check, outcome string)             // a packet failed a check: refused, let_through
 	Traffic(direction string, packets, bytes int)
 }
 

@@ -25,7 +25,8 @@ type pump struct {
 
 	now     time.Time // when bytes were last read or written
 	replies []byte    // for the sender
-	held    bool      // to.mu is ours: a PUBLISH is being streamed
+	held    bool      // to is ours: a PUBLISH is being streamed
+	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
 }
 
@@ -64,8 +65,17 @@ func (p *pump) take(pkt *packets.Packet) error {
 	p.traffic.packets++
 	p.traffic.bytes += pkt.Size()
 	v, err := p.judge(p.now, pkt)
+	for err == nil && v.Action == filters.Hold {
+		if err := p.hold(pkt); err != nil {
+			return err
+		}
+		v, err = p.judge(p.now, pkt)
+	}
 	if err != nil {
 		return errors.Join(err, p.takeOut(pkt))
+	}
+	if v.Broken != 0 {
+		p.conn.noteChecks(pkt, v)
 	}
 	if v.Delay > 0 {
 		if err := p.wait(pkt, v.Delay); err != nil {
@@ -106,7 +116,7 @@ func (p *pump) forward(pkt *packets.Packet) error {
 // rewrite sends b in the place of pkt, parsed again: what goes on is what was
 // checked.
 func (p *pump) rewrite(pkt *packets.Packet, b []byte) error {
-	rewritten, err := packets.Parse(b, pkt.Version, p.ends.sender)
+	rewritten, err := pkt.Reparse(b, p.ends.sender)
 	switch {
 	case err != nil:
 		return err
@@ -123,23 +133,66 @@ var errRewrite = &packets.Error{Code: packets.ImplementationSpecificError, Msg: 
 
 // takeOut writes the run in front of pkt and begins a new one behind it.
 func (p *pump) takeOut(pkt *packets.Packet) error {
+	// Replies first: an acknowledgement of ours must not be overtaken by the one
+	// for a later PUBLISH [MQTT-4.6.0-2].
+	if err := p.sendReplies(); err != nil {
+		return err
+	}
 	run := p.reader.Run()
 	run = run[:len(run)-len(pkt.Raw)]
 	p.reader.Mark(0)
 	return p.write(run)
 }
 
-// wait holds pkt, and with it all that comes behind it, for d: nothing is
-// read meanwhile, which the sender feels as back-pressure. What is in front of
-// pkt goes on.
-func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
+// stay writes the run in front of pkt and leaves pkt where it is: nothing is read
+// until it has gone on.
+func (p *pump) stay(pkt *packets.Packet) error {
+	if err := p.sendReplies(); err != nil {
+		return err
+	}
 	run := p.reader.Run()
 	run = run[:len(run)-len(pkt.Raw)]
 	p.reader.Mark(len(pkt.Raw))
 	if err := p.write(run); err != nil {
 		return err
 	}
-	if err := p.sendReplies(); err != nil {
+	return p.settle()
+}
+
+// hold keeps pkt until the other side has answered something.
+func (p *pump) hold(pkt *packets.Packet) error {
+	if err := p.stay(pkt); err != nil {
+		return err
+	}
+	if p.changed == nil {
+		p.changed = p.conn.sess.Changed() // what has changed before is not told of
+		return nil
+	}
+	var late <-chan time.Time // never, without a limit
+	if limit := p.clock.perPacket; limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-p.changed:
+		p.now = time.Now()
+		p.clock.restart() // the time was not the sender's
+		return nil
+	case <-late:
+		p.reader.Mark(0)
+		return &ending{end: EndPolicy, code: packets.ReceiveMaximumExceeded, rule: "packets in flight that nobody answers"}
+	case <-p.conn.life.Done():
+		p.reader.Mark(0)
+		return errStopped
+	}
+}
+
+// wait holds pkt, and with it all that comes behind it, for d: nothing is
+// read meanwhile, which the sender feels as back-pressure. What is in front of
+// pkt goes on.
+func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
+	if err := p.stay(pkt); err != nil {
 		return err
 	}
 	timer := time.NewTimer(d)
@@ -165,14 +218,11 @@ func (p *pump) stream(head []byte) error {
 	if err := p.sendReplies(); err != nil {
 		return err
 	}
-	p.to.mu.Lock()
+	p.to.begin()
 	p.held = true
-	defer func() {
-		if !complete { // for whatever reason, a panic too
-			p.to.cut()
-		}
+	defer func() { // for whatever reason, a panic too
 		p.held = false
-		p.to.mu.Unlock()
+		p.to.end(complete)
 	}()
 	if err := p.write(head); err != nil {
 		return err
@@ -242,7 +292,18 @@ func (p *pump) flush() error {
 	}
 	run := p.reader.Run()
 	p.reader.Mark(0)
-	return p.write(run)
+	if err := p.write(run); err != nil {
+		return err
+	}
+	return p.settle()
+}
+
+// settle sends the broker what was waiting for the run to be written.
+func (p *pump) settle() error {
+	if p.ends.sender != packets.Client || p.held {
+		return nil
+	}
+	return p.write(p.conn.sess.Settle())
 }
 
 func (p *pump) sendReplies() error {
@@ -251,7 +312,7 @@ func (p *pump) sendReplies() error {
 	}
 	b := p.replies
 	p.replies = p.replies[:0]
-	if err := p.back.write(b); err != nil {
+	if err := p.back.reply(b); err != nil {
 		return p.writeEnding(err, p.ends.senderGone)
 	}
 	p.wrote()

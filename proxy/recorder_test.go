@@ -33,6 +33,7 @@ func (r *recorder) Ended(reason string)                   { r.add(1, "ended", re
 func (r *recorder) Handshake(outcome string, _ float64)   { r.add(1, "handshake", outcome) }
 func (r *recorder) Authenticated(method, outcome string)  { r.add(1, "authenticated", method, outcome) }
 func (r *recorder) Decided(action, outcome string, n int) { r.add(n, "decided", action, outcome) }
+func (r *recorder) Checked(check, outcome string)         { r.add(1, "checked", check, outcome) }
 func (r *recorder) Traffic(direction string, n, bytes int) {
 	r.add(n, "packets", direction)
 	r.add(bytes, "bytes", direction)

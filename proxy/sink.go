@@ -13,7 +13,15 @@ type sink struct {
 
 	mu  sync.Mutex
 	err error
+
+	waiting   sync.Mutex // guards what follows
+	streaming bool       // mu is held for as long as a whole payload takes
+	replies   []byte     // wait for its end
 }
+
+// maxReplies bounds the replies that wait for the end of a streamed PUBLISH, in
+// bytes. Who has more waits itself.
+const maxReplies = 16 << 10
 
 // write writes b, which is whole packets.
 func (s *sink) write(b []byte) error {
@@ -29,9 +37,39 @@ func (s *sink) writeLocked(b []byte) error {
 	return s.err
 }
 
-// cut closes the sink in the middle of a packet. The caller holds mu.
-func (s *sink) cut() {
-	if s.err == nil {
+// reply writes b, or leaves that to who streams a PUBLISH: a client that does not
+// read while it writes would otherwise stop both directions for good.
+func (s *sink) reply(b []byte) error {
+	s.waiting.Lock()
+	if s.streaming && len(s.replies)+len(b) <= maxReplies {
+		s.replies = append(s.replies, b...)
+		s.waiting.Unlock()
+		return nil
+	}
+	s.waiting.Unlock()
+	return s.write(b)
+}
+
+// begin takes the sink for a packet that is written in pieces, with writeLocked.
+func (s *sink) begin() {
+	s.mu.Lock()
+	s.waiting.Lock()
+	s.streaming = true
+	s.waiting.Unlock()
+}
+
+// end gives the sink back. If the packet is not complete, it closes the sink in
+// the middle of it.
+func (s *sink) end(complete bool) {
+	defer s.mu.Unlock()
+	s.waiting.Lock()
+	b := s.replies
+	s.streaming, s.replies = false, nil
+	s.waiting.Unlock()
+	switch {
+	case !complete && s.err == nil:
 		s.err = net.ErrClosed
+	case len(b) > 0:
+		_ = s.writeLocked(b) // the next writer hears of an error
 	}
 }

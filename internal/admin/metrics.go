@@ -33,6 +33,7 @@ type Metrics struct {
 
 	authentications *family // method, outcome
 	decisions       *family // action, outcome
+	checks          *family // check, outcome
 
 	up, down  traffic
 	auditLost prometheus.Counter
@@ -108,6 +109,8 @@ func (m *Metrics) registerJudgements() {
 		"Answers of the authentication methods.", "method", "outcome")
 	m.decisions = newFamily(m.registry, "mqttward_decisions_total",
 		"What clients asked for, by whether they may: a SUBSCRIBE counts once for each of its topic filters.", "action", "outcome")
+	m.checks = newFamily(m.registry, "mqttward_checks_total",
+		"Packets that failed a check, by whether they were refused or let through by the configuration.", "check", "outcome")
 	for _, action := range []string{"publish", "subscribe", "will"} {
 		m.decisions.seed(action, "allowed")
 		m.decisions.seed(action, "denied")

@@ -41,6 +41,11 @@ func (m *Metrics) Decided(action, outcome string, n int) {
 	m.decisions.counter(action, outcome).Add(float64(n))
 }
 
+// Checked counts a packet that failed a check: refused or let_through.
+func (m *Metrics) Checked(check, outcome string) {
+	m.checks.counter(check, outcome).Inc()
+}
+
 // Traffic counts one burst that was read: "up" from a client, "down" from a
 // broker.
 func (m *Metrics) Traffic(direction string, packets, bytes int) {

@@ -1,0 +1,237 @@
+package filters
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Stage is what a Packet Identifier that the client has in use waits for.
+type Stage uint8
+
+// The stages. Those up to Withheld are of PUBLISHes.
+const (
+	Idle          Stage = iota // not in use
+	AwaitPuback                // of the broker
+	AwaitPubrec                // of the broker
+	AwaitPubrel                // of the client
+	AwaitPubcomp               // of the broker
+	Refused                    // a refused PUBLISH of MQTT 3.x: its PUBREL is ours to answer
+	Withheld                   // the PUBREL was refused; the broker keeps the PUBLISH and must never get one
+	AwaitSuback                // of the broker
+	AwaitUnsuback              // of the broker
+	Ours                       // an UNSUBSCRIBE of ours
+)
+
+// flow is a Packet Identifier in use.
+type flow struct {
+	stage   Stage
+	resumed bool   // it is of an earlier connection and has not been heard of in this one
+	retain  bool   // AwaitPubrec, AwaitPubrel: of the PUBLISH
+	epoch   uint32 // and by which rules it was let go on
+	topic   []byte // and its Topic Name
+	request *request
+}
+
+// flows are the Packet Identifiers that a client has in use. They are few, so a
+// scan of two bytes each finds one faster than a map, and nothing is allocated
+// for the next of them.
+type flows struct {
+	ids    []uint16
+	list   []flow // as ids
+	open   int    // PUBLISHes that count towards the Receive Maximum
+	moving int    // of these, the ones that end without the client
+}
+
+func (t *flows) at(id uint16) *flow {
+	if i := slices.Index(t.ids, id); i >= 0 {
+		return &t.list[i]
+	}
+	return nil
+}
+
+// set puts id into a stage, and into use if it was not.
+func (t *flows) set(id uint16, stage Stage) *flow {
+	f := t.at(id)
+	if f == nil {
+		t.ids = append(t.ids, id)
+		if n := len(t.list); n < cap(t.list) {
+			t.list = t.list[:n+1] // with the buffer for the topic of one before
+			f = &t.list[n]
+			*f = flow{topic: f.topic[:0]}
+		} else {
+			t.list = append(t.list, flow{})
+			f = &t.list[n]
+		}
+	}
+	t.count(f, -1)
+	f.stage, f.resumed = stage, false
+	t.count(f, 1)
+	return f
+}
+
+func (t *flows) count(f *flow, n int) {
+	if f.resumed || f.stage < AwaitPuback || f.stage > Withheld {
+		return
+	}
+	t.open += n
+	if f.stage == AwaitPuback || f.stage == AwaitPubcomp {
+		t.moving += n
+	}
+}
+
+// maxKeptTopic bounds the buffers that are kept for topics to come, in bytes.
+const maxKeptTopic = 256
+
+func (t *flows) end(id uint16) {
+	i := slices.Index(t.ids, id)
+	if i < 0 {
+		return
+	}
+	t.count(&t.list[i], -1)
+	last := len(t.ids) - 1
+	t.ids[i], t.list[i], t.list[last] = t.ids[last], t.list[last], t.list[i]
+	if f := &t.list[last]; cap(f.topic) > maxKeptTopic {
+		f.topic = nil
+	}
+	t.list[last].request = nil
+	t.ids, t.list = t.ids[:last], t.list[:last]
+}
+
+// publish notes a PUBLISH that is sent on.
+func (t *flows) publish(p *packets.Packet, epoch uint32) {
+	if p.QoS() == 1 {
+		t.set(p.ID, AwaitPuback)
+		return
+	}
+	f := t.set(p.ID, AwaitPubrec)
+	f.topic, f.retain, f.epoch = append(f.topic[:0], p.Topic...), p.Retain(), epoch
+}
+
+// answered notes what the broker says to a PUBLISH or PUBREL.
+func (t *flows) answered(p *packets.Packet) {
+	f := t.at(p.ID)
+	switch {
+	case f == nil:
+	case p.Type == packets.PUBACK && f.stage == AwaitPuback,
+		p.Type == packets.PUBCOMP && f.stage == AwaitPubcomp,
+		p.Type == packets.PUBREC && f.stage == AwaitPubrec && p.Reason >= packets.UnspecifiedError: // [MQTT-4.3.3-9]
+		t.end(p.ID)
+	case p.Type == packets.PUBREC && f.stage == AwaitPubrec:
+		t.set(p.ID, AwaitPubrel)
+	}
+}
+
+// refuse notes a PUBLISH of QoS 2 that is refused. One that the broker has
+// already from before stays there: a PUBLISH to come with its identifier would
+// be taken for the same.
+func (t *flows) refuse(id uint16, v packets.Version) {
+	f := t.at(id)
+	switch {
+	case f != nil && (f.stage == AwaitPubrec || f.stage == AwaitPubrel || f.stage == Withheld):
+		t.set(id, Withheld)
+	case v != packets.V5: // there the refusal ends the flow [MQTT-4.3.3-9]
+		t.set(id, Refused)
+	}
+}
+
+// free returns a Packet Identifier that is not in use: the highest, since
+// clients count upwards.
+func (t *flows) free() (uint16, bool) {
+	for id := uint16(65535); id > 0; id-- {
+		if t.at(id) == nil {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+// resume takes over what outlives the connection before: the QoS 2 flows. They
+// are judged again when they go on.
+func (t *flows) resume(from *flows) {
+	for i, f := range from.list {
+		if f.stage < AwaitPubrec || f.stage > Withheld {
+			continue
+		}
+		t.ids = append(t.ids, from.ids[i])
+		t.list = append(t.list, flow{stage: f.stage, resumed: true, retain: f.retain, topic: slices.Clone(f.topic)})
+	}
+}
+
+// Stage returns what the Packet Identifier id waits for, and whether that is
+// of an earlier connection: the client may send the packet again then.
+func (s *Session) Stage(id uint16) (stage Stage, resumed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flows.at(id); f != nil {
+		return f.stage, f.resumed
+	}
+	return Idle, false
+}
+
+// released returns the flow of a PUBREL of the client, which ends it if the
+// PUBLISH was refused, and reports whether its right has to be reviewed.
+func (s *Session) released(id uint16) (f flow, review bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := s.flows.at(id); at != nil {
+		f = *at // the bytes of its topic stay until this direction begins another flow
+	}
+	if f.stage == Refused {
+		s.flows.end(id)
+	}
+	atBroker := f.stage == AwaitPubrec || f.stage == AwaitPubrel
+	return f, atBroker && (f.resumed || f.epoch != s.epoch)
+}
+
+// InFlight returns how many PUBLISHes of the client count towards its Receive
+// Maximum, ours and the broker's to answer, and how many of these will end
+// without another packet of the client.
+func (s *Session) InFlight() (open, moving int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flows.open, s.flows.moving
+}
+
+// Judged says that the rules have changed: what they let go on earlier is
+// judged again before it takes effect. It is called between two packets of the
+// client.
+func (s *Session) Judged() { s.epoch++ }
+
+// Changed returns a channel that gets a value when the broker has answered
+// something, for who has been told to Hold.
+func (s *Session) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{}, 1)
+	}
+	return s.changed
+}
+
+// change wakes who waits for Changed. The caller holds mu.
+func (s *Session) change() {
+	select {
+	case s.changed <- struct{}{}: // nil: nobody has ever waited
+	default:
+	}
+}
+
+// Overdue reports whether the broker owes, since before t, an answer that a
+// client or we ourselves cannot do without: to a SUBSCRIBE that went on in part,
+// or to an UNSUBSCRIBE of ours.
+func (s *Session) Overdue(t time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.flows.list, func(f flow) bool {
+		return f.request != nil && f.request.ours() && f.request.since.Before(t)
+	})
+}
+
+// Owed reports whether there is such an answer at all.
+func (s *Session) Owed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owed > 0
+}

@@ -1,0 +1,170 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// judge asks the filters of one direction.
+type judge struct {
+	conn    *conn
+	chain   filters.Chain // opened for the session
+	policy  *Policy       // whose chain it is
+	pick    func(*Policy) filters.Chain
+	aliases aliases
+}
+
+// open puts the filters of p in force. What they replace is closed after, so
+// that what both hold lives on.
+func (j *judge) open(p *Policy) {
+	chain := j.pick(p).Open(&j.conn.sess)
+	j.chain.Close()
+	j.policy, j.chain = p, chain
+}
+
+// renew follows a reload, and reports whether there was one.
+func (j *judge) renew() bool {
+	p := j.conn.listener.policy.Load()
+	if p == j.policy {
+		return false
+	}
+	j.open(p)
+	return true
+}
+
+// upJudge judges what the client sends.
+type upJudge struct {
+	judge
+	publishes publishes
+}
+
+func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	c := j.conn
+	if j.renew() {
+		c.sess.Judged()
+	}
+	switch pkt.Type {
+	case packets.AUTH:
+		return filters.Verdict{}, errAuth
+	case packets.PUBLISH:
+		return j.publish(now, pkt)
+	}
+	v := j.chain.JudgeUp(now, &c.sess, pkt)
+	switch pkt.Type {
+	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
+		if pkt.Type == packets.SUBSCRIBE && v.Action != filters.Hold {
+			c.noteSubscribe(pkt, v)
+		}
+		c.answers.expect(c)
+	case packets.PUBREL:
+		if v.Action == filters.Reply && v.Rule != "" {
+			c.noteRelease(v)
+		}
+	case packets.DISCONNECT:
+		return j.goodbye(pkt, v), nil
+	default:
+	}
+	return c.fit(v), nil
+}
+
+func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	sent := pkt.Topic
+	alias, bare, err := j.aliases.resolve(pkt)
+	if err != nil {
+		return filters.Verdict{}, err
+	}
+	c := j.conn
+	if most := c.terms.brokerMax; bare && !alias.known && most > 0 && alias.grown(pkt) > most {
+		return filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes"), nil
+	}
+	v := j.chain.JudgeUp(now, &c.sess, pkt)
+	if v.Action == filters.Hold {
+		pkt.Topic = sent // to be resolved again
+		return v, nil
+	}
+	c.notePublish(pkt, v)
+	if alias != nil && v.Action == filters.Forward {
+		if b := alias.forwarded(pkt, bare); b != nil {
+			v.Action, v.Packet = filters.Rewrite, b
+		}
+	}
+	return v, nil
+}
+
+// downJudge judges what the broker sends.
+type downJudge struct{ judge }
+
+func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	j.renew()
+	switch pkt.Type {
+	case packets.CONNACK:
+		return filters.Verdict{}, errSecondConnack
+	case packets.AUTH:
+		return filters.Verdict{}, errBrokerAuth
+	case packets.PUBLISH:
+		return j.publish(now, pkt)
+	}
+	v := j.chain.JudgeDown(now, &j.conn.sess, pkt)
+	if v.Action == filters.Rewrite {
+		v = j.conn.fit(v)
+	}
+	return v, nil
+}
+
+func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
+	alias, bare, err := j.aliases.resolve(pkt)
+	if err != nil {
+		return filters.Verdict{}, err
+	}
+	c := j.conn
+	var v filters.Verdict
+	if most := c.terms.clientMax; bare && !alias.known && most > 0 && alias.grown(pkt) > most { // [MQTT-3.1.2-25]
+		v = c.sess.Withhold(pkt, "larger with its Topic Name than the client takes")
+	} else {
+		v = j.chain.JudgeDown(now, &c.sess, pkt)
+	}
+	switch {
+	case v.Action == filters.Forward && alias != nil:
+		if b := alias.forwarded(pkt, bare); b != nil {
+			v.Action, v.Packet = filters.Rewrite, b
+		}
+	case v.Action < filters.Rewrite:
+		c.noteDelivery(pkt, v)
+	}
+	return v, nil
+}
+
+// fit makes an answer to the client as small as the client wants it, without
+// what is optional in it [MQTT-3.1.2-24].
+func (c *conn) fit(v filters.Verdict) filters.Verdict {
+	most := c.terms.clientMax
+	if most == 0 || len(v.Packet) <= most || v.Action == filters.Rewrite && packets.Type(v.Packet[0]>>4) == packets.SUBSCRIBE {
+		return v
+	}
+	p, err := packets.Parse(v.Packet, c.sess.Version, packets.Server)
+	if err == nil && len(p.Props) > 0 {
+		codes := make([]packets.ReasonCode, len(p.Payload))
+		for i, rc := range p.Payload {
+			codes[i] = packets.ReasonCode(rc)
+		}
+		switch p.Type {
+		case packets.SUBACK:
+			v.Packet = packets.AppendSuback(nil, c.sess.Version, p.ID, nil, codes)
+		case packets.UNSUBACK:
+			v.Packet = packets.AppendUnsuback(nil, c.sess.Version, p.ID, nil, codes)
+		default:
+		}
+	}
+	if len(v.Packet) > most {
+		return filters.Verdict{Reason: packets.PacketTooLarge, Rule: "the client takes no packet as large as the answer"}
+	}
+	return v
+}
+
+var (
+	errSecondConnack = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-3.2.0-2", Msg: "second CONNACK"}
+	errAuth          = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-4.12.0-7", Msg: "AUTH without an Authentication Method in CONNECT"}
+	errBrokerAuth    = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-4.12.0-6", Msg: "AUTH to a client without an Authentication Method"}
+)

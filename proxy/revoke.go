@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// expire ends the session when its identity expires. It returns what stops
+// that.
+func (c *conn) expire() (stop func()) {
+	at := c.sess.Identity.Expires
+	if at.IsZero() {
+		return func() {}
+	}
+	timer := time.AfterFunc(time.Until(at), func() {
+		c.stop(&ending{end: EndExpired, code: packets.NotAuthorized, err: errors.New("the client's identity has expired")})
+	})
+	return func() { timer.Stop() }
+}
+
+// recheck ends the session if p would not admit its client any more.
+func (c *conn) recheck(p *Policy) {
+	if p == c.policy || p.Recheck == nil {
+		return
+	}
+	var state tls.ConnectionState
+	if t, ok := c.client.(*tls.Conn); ok {
+		state = t.ConnectionState()
+	}
+	if err := p.Recheck(&c.sess, state); err != nil {
+		c.stop(&ending{end: EndRevoked, code: packets.NotAuthorized, err: err})
+	}
+}
+
+// recheck asks p about all sessions of l.
+func (s *sessions) recheck(l *Listener, p *Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.listener == l && c.running.Load() {
+			c.recheck(p)
+		}
+	}
+}
+
+// answers sees to it that the broker answers what somebody depends on us for.
+type answers struct {
+	mu    sync.Mutex
+	timer *time.Timer // nil: nothing is awaited
+	over  bool
+}
+
+// expect gives the broker the time of a packet for each answer that is owed.
+func (a *answers) expect(c *conn) {
+	limit := c.policy.Limits.PacketTimeout
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if limit == 0 || a.over || a.timer != nil || !c.sess.Owed() {
+		return
+	}
+	a.timer = time.AfterFunc(limit, func() {
+		a.mu.Lock()
+		a.timer = nil
+		a.mu.Unlock()
+		if c.sess.Overdue(time.Now().Add(1 - limit)) {
+			c.stop(&ending{end: EndBrokerError, code: packets.UnspecifiedError, err: errors.New("the broker does not answer a SUBSCRIBE or UNSUBSCRIBE")})
+			return
+		}
+		a.expect(c)
+	})
+}
+
+func (a *answers) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
