@@ -79,6 +79,7 @@ func subscriptions(f *filter, s *filters.Session, p *packets.Packet) (filters.Ve
 		filter := string(text)
 		again := s.Subscribed(filter)
 		switch {
+		case !f.Lax().Has(packets.CheckFilter) && f.badTopic(text) != "": // refused already
 		case f.Profile.ShareExcludes && excluded(filter, held):
 			// Taking one of the two back frees what the other uses [CVE-2024-8376].
 			judged = refuse(judged, p, i, packets.SharedSubscriptionsNotSupported, "C15: the broker does not bear a filter shared and not shared in one session")
