@@ -16,6 +16,9 @@ func (v *View) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filter
 		if d.Allowed {
 			d = v.response(p.Props)
 		}
+		if d.Allowed && p.Retain() {
+			v.retained.note(s, p)
+		}
 		return verdict(s, p, d)
 	case packets.SUBSCRIBE:
 		return v.subscribe(p)
@@ -73,7 +76,7 @@ func (v *View) response(ps packets.Properties) Decision {
 	}
 	var d Decision
 	for qos := packets.QoS(0); qos <= 2 && !d.Allowed; qos++ {
-		d = v.read(nil, name, qos)
+		d = v.read(nil, name, qos, true)
 	}
 	return d
 }

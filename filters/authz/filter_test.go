@@ -129,7 +129,7 @@ func TestFilterSubscribe(t *testing.T) {
 	}{
 		{[]string{"a/b"}, 1, filters.Forward, []filters.Judgement{ok}},
 		{[]string{"a/b", "$share/g/a/c"}, 0, filters.Forward, []filters.Judgement{ok, ok}},
-		{[]string{"a/b", "a/#", "a/c", "b"}, 1, filters.Rewrite, []filters.Judgement{ok, by("0"), ok, by(noRule)}},
+		{[]string{"a/b", "a/secret", "a/#", "b"}, 1, filters.Rewrite, []filters.Judgement{ok, by("0"), ok, by(noRule)}},
 		{[]string{"b", "a/secret"}, 1, filters.Reply, []filters.Judgement{by(noRule), by("0")}},
 		{[]string{"a/b"}, 2, filters.Reply, []filters.Judgement{by(noRule)}},
 	}

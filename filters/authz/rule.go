@@ -39,6 +39,7 @@ type Rule struct {
 	Deny      bool // instead of allow
 	Publish   bool
 	Subscribe bool
+	Receive   bool // without it, Subscribe speaks of deliveries too
 
 	Topics []string // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
 	QoS    []packets.QoS
@@ -47,8 +48,13 @@ type Rule struct {
 
 // Policy is a compiled list of rules. It does not change.
 type Policy struct {
-	rules []rule
+	rules    []rule
+	retained *Retained
 }
+
+// Remember returns p with a memory of who sets retained messages. It is shared
+// by all sessions, and by the policies of later configurations.
+func (p *Policy) Remember(r *Retained) *Policy { return &Policy{rules: p.rules, retained: r} }
 
 // rule is a Rule ready to be applied.
 type rule struct {
@@ -85,7 +91,7 @@ func compile(r Rule) (rule, error) {
 		c.label = r.Name + ", " + r.Place
 	}
 	switch {
-	case !r.Publish && !r.Subscribe:
+	case !r.Publish && !r.Subscribe && !r.Receive:
 		return c, errors.New("no action")
 	case len(r.Topics) == 0:
 		return c, errors.New("no topics")

@@ -120,6 +120,19 @@ func (t topic) names(name []byte) bool {
 	return topics.Match(t.text, name)
 }
 
+// delivers reports whether t is about the message topic name, which comes by a
+// subscription that is not known. One that was granted to the letter delivers
+// all that it matches; one that is denied, or is a group's, may not be the one.
+func (t topic) delivers(name []byte, deny bool) bool {
+	switch {
+	case deny && (t.group != "" || t.literal && !topics.ValidName(t.text)):
+		return false
+	case deny && t.literal:
+		return t.text == string(name)
+	}
+	return topics.Match(t.text, name)
+}
+
 // covers reports whether all that the subscription to filter in group, which
 // is empty if it is not shared, would deliver is in t.
 func (t topic) covers(group, filter []byte) bool {
@@ -144,6 +157,9 @@ func (t topic) overlaps(group, filter []byte) bool {
 	}
 	return topics.Overlaps(t.text, filter)
 }
+
+// wild reports whether t can cover a filter with wildcards.
+func (t topic) wild() bool { return !topics.ValidName(t.text) }
 
 func (t topic) concerns(group []byte) bool {
 	return t.group == "" || t.group == string(group)

@@ -20,8 +20,9 @@ type Decision struct {
 // View is a Policy as it applies to one session. It is a filters.Filter for
 // what the client sends, and used by one goroutine.
 type View struct {
-	rules []viewRule
-	last  lastPublish
+	rules    []viewRule
+	last     lastPublish
+	retained *Retained // nil: who sets retained messages is not remembered
 }
 
 // viewRule is a rule with its topics for the session.
@@ -41,7 +42,7 @@ func (p *Policy) Open(s *filters.Session) filters.Filter { return p.View(s) }
 
 // View returns the rules that apply to s.
 func (p *Policy) View(s *filters.Session) *View {
-	v, who := &View{}, subjectOf(s)
+	v, who := &View{retained: p.retained}, subjectOf(s)
 	for i := range p.rules {
 		r := &p.rules[i]
 		if !r.appliesTo(who) {
@@ -71,24 +72,55 @@ func (v *View) Publish(name []byte, qos packets.QoS, retain bool) Decision {
 }
 
 // Subscribe decides about a Topic Filter. Of a Shared Subscription it judges
-// the filter within. An allowing rule must cover the filter; a denying rule
-// needs only to overlap it, since what it denies would be delivered.
+// the filter within. An allowing rule must cover the filter. A denying rule
+// decides if it covers it too; what it denies of a wider subscription is kept
+// back on delivery. That would take a message from a whole group
+// [MQTT-4.8.2-6], so a Shared Subscription must not overlap it either.
 func (v *View) Subscribe(filter []byte, qos packets.QoS) Decision {
-	group, filter, _ := topics.Share(filter)
-	return v.read(group, filter, qos)
+	group, filter, shared := topics.Share(filter)
+	return v.read(group, filter, qos, shared)
 }
 
-func (v *View) read(group, filter []byte, qos packets.QoS) Decision {
+// read decides about a subscription. If it is whole, nothing of it may be
+// denied.
+func (v *View) read(group, filter []byte, qos packets.QoS, whole bool) Decision {
 	for i := range v.rules {
 		r := &v.rules[i]
 		if !r.Rule.Subscribe || !r.qos[qos] {
 			continue
 		}
 		for _, t := range r.topics {
-			if r.Deny && t.overlaps(group, filter) || !r.Deny && t.covers(group, filter) {
+			if t.covers(group, filter) || r.Deny && whole && t.overlaps(group, filter) {
 				return Decision{Allowed: !r.Deny, Rule: r.label}
 			}
 		}
 	}
 	return Decision{Rule: noRule}
+}
+
+// Receive decides about a message that the broker delivers. The right to
+// subscribe is that to receive too, and a rule about receiving comes in its
+// place among the others.
+func (v *View) Receive(name []byte, qos packets.QoS) Decision {
+	for i := range v.rules {
+		r := &v.rules[i]
+		if !r.receives(qos) {
+			continue
+		}
+		for _, t := range r.topics {
+			if t.delivers(name, r.Deny) {
+				return Decision{Allowed: !r.Deny, Rule: r.label}
+			}
+		}
+	}
+	return Decision{Rule: noRule}
+}
+
+// receives reports whether r speaks of deliveries with qos. The QoS of a rule
+// about subscriptions is what may be asked for; messages come with any up to it.
+func (r *rule) receives(qos packets.QoS) bool {
+	if r.Rule.Receive {
+		return r.qos[qos]
+	}
+	return r.Rule.Subscribe && (!r.Deny || len(r.QoS) == 0)
 }

@@ -87,11 +87,14 @@ func (e *Explainer) Ask(q Question) (authz.Decision, error) {
 	default:
 		return authz.Decision{}, fmt.Errorf("no such action: %q; known are publish, subscribe and receive", q.Action)
 	}
-	if q.Action == "publish" {
+	switch q.Action {
+	case "publish":
 		return view.Publish([]byte(q.Topic), qos, q.Retain), nil
+	case "receive":
+		return view.Receive([]byte(q.Topic), qos), nil
+	default:
+		return view.Subscribe([]byte(q.Topic), qos), nil
 	}
-	// To receive a message is to have a subscription that covers its topic.
-	return view.Subscribe([]byte(q.Topic), qos), nil
 }
 
 func (e *Explainer) session(q Question) (*filters.Session, error) {
