@@ -38,6 +38,12 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 			named(key(at, "key"), &s.TLS.Certificates[j].Key)
 		}
 		named(key(path, "client_ca"), &s.TLS.ClientCA)
+		for j := range s.TLS.CRL {
+			named(item(key(path, "crl"), j), &s.TLS.CRL[j])
+		}
+	}
+	for i := range c.Backends {
+		named(key(key(item("backends", i), "probe"), "password_file"), &c.Backends[i].Probe.PasswordFile)
 	}
 	for i := range c.Authn {
 		named(key(item("authn", i), "file"), &c.Authn[i].File)

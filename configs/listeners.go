@@ -76,5 +76,7 @@ func (l *loader) tls(path string, t *TLS) {
 	case !asks && t.ClientCA != "":
 		// Somebody who names a CA believes that certificates are checked.
 		l.fail(key(path, "client_ca"), "has no effect without client_auth: optional or required")
+	case !asks && len(t.CRL) > 0:
+		l.fail(key(path, "crl"), "has no effect without client_auth: optional or required")
 	}
 }

@@ -107,7 +107,7 @@ func TestMistakes(t *testing.T) {
 		{"audit nowhere", "", `log: {audit: none/audit.log}`, `mqttward.yaml:5: log.audit: no such directory for "none/audit.log"`},
 
 		{"allow and deny", "", rule + "deny: [publish]}]}", "mqttward.yaml:5: authz.rules[0]: has both allow and deny: write two rules"},
-		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, subscribe"},
+		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, subscribe, receive"},
 		{"misspelt deny", "", "authz: {rules: [{dney: [publish], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].dney: unknown key; did you mean "deny"?`},
 		{"no topics", "", "authz: {rules: [{allow: [publish]}]}", `mqttward.yaml:5: authz.rules[0].topics: is required; ["#"] is all topics`},
 		{"empty subjects", "", rule + "users: []}]}", "mqttward.yaml:5: authz.rules[0].users: is an empty list: remove the key, or the rule"},
@@ -115,6 +115,14 @@ func TestMistakes(t *testing.T) {
 		{"qos", "", rule + "qos: [3]}]}", `mqttward.yaml:5: authz.rules[0].qos[0]: wants 0, 1 or 2, not "3"`},
 		{"no such listener", "", rule + "listeners: [locla]}]}", `mqttward.yaml:5: authz.rules[0].listeners[0]: no listener has the name "locla"; did you mean "local"?`},
 		{"control character", "", rule + `name: "a\nb"}]}`, "mqttward.yaml:5: authz.rules[0].name: holds a control character"},
+		{"check that is always enforced", "", "strict: {log: [C1]}", `mqttward.yaml:5: strict.log[0]: wants C2, C3, C4, C5, C6, C7, C8, C9, C10, C12, C13, C14, C15 or C19, not "C1"`},
+		{"check twice", "", "strict: {log: [C3], off: [C12, C3]}", "mqttward.yaml:5: strict.off[1]: C3 stands in strict.log[0] too"},
+		{"broker profile", "", "broker_profile: mosquitto-2.0", `mqttward.yaml:5: broker_profile: wants auto, none, legacy, mosquitto-1.4, mosquitto-1.5, mosquitto-1.6, mosquitto-2.0a, mosquitto-2.0b, mosquitto-2.0c, mosquitto-2.0d or mosquitto-2.1, not "mosquitto-2.0"`},
+		{"part of a second", "", "limits: {max_keepalive: 1500ms}", "mqttward.yaml:5: limits.max_keepalive: wants whole seconds, not 1.5s"},
+		{"keep alive too long", "", "limits: {max_keepalive: 24h}", "mqttward.yaml:5: limits.max_keepalive: is more than the protocol has: 65535 seconds"},
+		{"probe without user", `1883"}]}`, `1883"}], probe: {password_file: users}}`, "mqttward.yaml:3: backends[0].probe.username: is required with password_file"},
+		{"no such CRL", listener, tls + "client_auth: required, client_ca: crt, crl: [none.crl]}}]", "mqttward.yaml:2: listeners[0].tls.crl[0]: no such file: none.crl"},
+		{"idle CRL", listener, tls + "crl: [crt]}}]", "mqttward.yaml:2: listeners[0].tls.crl: has no effect without client_auth: optional or required"},
 		{"long value", "", "log: {level: " + strings.Repeat("x", 1000) + "}", `mqttward.yaml:5: log.level: wants debug, info, warn or error, not "` + strings.Repeat("x", 60) + `"…`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

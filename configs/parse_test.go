@@ -36,8 +36,11 @@ authn:
 		MaxConnectSize:      8 << 10,
 		MaxPacketSize:       256 << 10,
 		MaxTopicAliases:     16,
-		PublishRate:         PublishRate{100, 200, "delay"},
-		PublishBytes:        PublishBytes{1 << 20, 4 << 20, "delay"},
+		MaxTopicLevels:      32, MaxTopicLength: 1024, MaxSubscriptions: 100, MaxFiltersPerSubscribe: 16,
+		MaxInflight: 100, MaxUserProperties: 32,
+		MaxKeepAlive: 20 * time.Minute, MaxSessionExpiry: 24 * time.Hour, MaxWillDelay: 24 * time.Hour,
+		PublishRate:  PublishRate{100, 200, "delay"},
+		PublishBytes: PublishBytes{1 << 20, 4 << 20, "delay"},
 	}
 	want.Admin = Admin{Address: "127.0.0.1:9883"}
 	want.Log = Log{Level: "info", Format: "auto", Audit: "stderr"}
@@ -69,12 +72,13 @@ listeners:
       min_version: 1.3
       client_auth: optional
       client_ca: ca
+      crl: [crt]
     allow: [10.0.0.0/8, "2001:db8::1"]
     deny: [10.1.2.3]
     backend: broker
     authn: [plc, anyone]
   - {name: plain, address: ":1884", insecure_plaintext: true}
-backends: [{name: broker, servers: [{address: "unix:/run/broker"}]}]
+backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: p, password_file: key}}]
 authn:
   - {name: plc, type: certificate, username: "plc-${cert.san.dns}"}
   - {name: users, type: password, file: users}
@@ -87,7 +91,7 @@ authz:
       ips: [192.0.2.0/24]
       listeners: [mqtts, "pl*"]
       certs: [cn]
-      allow: [publish, subscribe]
+      allow: [publish, subscribe, receive]
       topics: ["a/${username}/#", "=a/+"]
       qos: [0, 2]
       retain: false
@@ -100,6 +104,10 @@ limits:
   max_connections: 0
   handshake_timeout: 0
   packet_timeout: 1m30s
+  max_keepalive: 90s
+  max_inflight: 7
+strict: {log: [C3, C10], off: [C12]}
+broker_profile: mosquitto-1.6
 admin: {address: "0.0.0.0:9883", token_file: users}
 log: {level: debug, format: json, audit: audit.log}
 `)
@@ -112,6 +120,7 @@ log: {level: debug, format: json, audit: audit.log}
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
+				CRL: []string{local(dir, "crt")},
 			},
 			Allow:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 			Deny:    []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
@@ -128,11 +137,11 @@ log: {level: debug, format: json, audit: audit.log}
 			Users: []string{"007", "true", "off", "null-ish", "a*"}, ClientIDs: []string{"c"},
 			IPs:       []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 			Listeners: []string{"mqtts", "pl*"}, Certs: []string{"cn"},
-			Allow:  []string{"publish", "subscribe"},
+			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
-			Place: Place{Path: "authz.rules[0]", Line: 22},
+			Place: Place{Path: "authz.rules[0]", Line: 23},
 		},
-		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 32}},
+		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 33}},
 	}
 	if !reflect.DeepEqual(c.Authz.Rules, rules) {
 		t.Errorf("rules\n%+v, want\n%+v", c.Authz.Rules, rules)
@@ -142,6 +151,13 @@ log: {level: debug, format: json, audit: audit.log}
 	limits.PublishRate = PublishRate{0.5, 3, "delay"}
 	limits.PublishBytes = PublishBytes{2000, GiB, "delay"}
 	limits.MaxConnections, limits.HandshakeTimeout, limits.PacketTimeout = 0, 0, 90*time.Second
+	limits.MaxKeepAlive, limits.MaxInflight = 90*time.Second, 7
+	if want := (Strict{Log: []string{"C3", "C10"}, Off: []string{"C12"}}); !reflect.DeepEqual(c.Strict, want) || c.BrokerProfile != "mosquitto-1.6" {
+		t.Errorf("strict %+v, broker profile %q", c.Strict, c.BrokerProfile)
+	}
+	if want := (Probe{Username: "p", PasswordFile: local(dir, "key")}); c.Backends[0].Probe != want {
+		t.Errorf("probe %+v", c.Backends[0].Probe)
+	}
 	if c.Limits != limits {
 		t.Errorf("limits %+v, want %+v", c.Limits, limits)
 	}
@@ -227,6 +243,8 @@ limits:
   packet_timeout: 0s
   connect_rate: 0
   publish_bytes: {rate: 0}
+strict: {log: [C3], off: [C12]}
+broker_profile: none
 admin: {address: ":9883", token_file: key}
 `)
 	if err := os.Chmod("users", 0o644); err != nil {
@@ -243,7 +261,10 @@ admin: {address: ":9883", token_file: key}
 		"mqttward.yaml:17: limits.packet_timeout: 0 means no limit",
 		"mqttward.yaml:18: limits.connect_rate: 0 means no limit",
 		"mqttward.yaml:19: limits.publish_bytes: 0 means no limit",
-		"mqttward.yaml:20: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:20: strict.log[0]: packets that fail C3 are let through",
+		"mqttward.yaml:20: strict.off[0]: packets that fail C12 are let through, and nobody hears of it",
+		"mqttward.yaml:21: broker_profile: none: the known defects of the broker are not shielded",
+		"mqttward.yaml:22: admin.address: no TLS: the token crosses the network in the clear",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

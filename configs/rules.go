@@ -16,7 +16,7 @@ func (l *loader) rules(listeners []string) {
 		case r.Allow != nil && r.Deny != nil:
 			l.fail(path, "has both allow and deny: write two rules")
 		case r.Allow == nil && r.Deny == nil && !l.unsure(key(path, "deny")):
-			l.missing(key(path, "allow"), "is required, or deny is: the actions publish, subscribe")
+			l.missing(key(path, "allow"), "is required, or deny is: the actions publish, subscribe, receive")
 		}
 		if r.Topics == nil {
 			l.missing(key(path, "topics"), "is required; [\"#\"] is all topics")

@@ -26,8 +26,13 @@ type Config struct {
 	Authn     []Method   `yaml:"authn"`
 	Authz     Authz      `yaml:"authz"`
 	Limits    Limits     `yaml:"limits"`
-	Admin     Admin      `yaml:"admin"`
-	Log       Log        `yaml:"log"`
+	Strict    Strict     `yaml:"strict"`
+
+	// BrokerProfile says which known defects of the broker are shielded; auto asks
+	// the broker what it is.
+	BrokerProfile string `yaml:"broker_profile" oneof:"auto none legacy mosquitto-1.4 mosquitto-1.5 mosquitto-1.6 mosquitto-2.0a mosquitto-2.0b mosquitto-2.0c mosquitto-2.0d mosquitto-2.1"`
+	Admin         Admin  `yaml:"admin"`
+	Log           Log    `yaml:"log"`
 
 	file   string // as it was named to us, for messages
 	dir    string // what relative paths are relative to
@@ -59,6 +64,7 @@ type TLS struct {
 	MinVersion   string        `yaml:"min_version" oneof:"1.2 1.3"`
 	ClientAuth   string        `yaml:"client_auth" oneof:"none optional required"`
 	ClientCA     string        `yaml:"client_ca"` // file; given exactly if ClientAuth is not none
+	CRL          []string      `yaml:"crl"`       // files of revoked client certificates
 }
 
 // Certificate is a pair of PEM files.
@@ -71,6 +77,14 @@ type Certificate struct {
 type Backend struct {
 	Name    string   `yaml:"name"`
 	Servers []Server `yaml:"servers"` // exactly one
+	Probe   Probe    `yaml:"probe"`
+}
+
+// Probe is the login with which the broker is asked what it is. Without a user
+// name it is asked anonymously.
+type Probe struct {
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
 }
 
 // Server is an address at which a broker answers.
@@ -102,6 +116,7 @@ type Authz struct {
 const (
 	ActionPublish   = "publish"
 	ActionSubscribe = "subscribe"
+	ActionReceive   = "receive" // left out, it follows subscribe
 )
 
 // Rule allows or denies. Its subjects (Users to Certs) must all hold; nil
@@ -114,8 +129,8 @@ type Rule struct {
 	IPs       []netip.Prefix `yaml:"ips"`
 	Listeners []string       `yaml:"listeners"`
 	Certs     []string       `yaml:"certs"` // common names or SHA-256 fingerprints
-	Allow     []string       `yaml:"allow" oneof:"publish subscribe"`
-	Deny      []string       `yaml:"deny" oneof:"publish subscribe"`
+	Allow     []string       `yaml:"allow" oneof:"publish subscribe receive"`
+	Deny      []string       `yaml:"deny" oneof:"publish subscribe receive"`
 	Topics    []string       `yaml:"topics"` // filters with ${placeholders}, or "=literal"; not checked here
 	QoS       []int          `yaml:"qos" oneof:"0 1 2"`
 	Retain    *bool          `yaml:"retain"`
@@ -136,8 +151,19 @@ type Limits struct {
 	MaxConnectSize      Size          `yaml:"max_connect_size"`
 	MaxPacketSize       Size          `yaml:"max_packet_size"`
 	MaxTopicAliases     uint16        `yaml:"max_topic_aliases"` // 0: as many as the protocol has
-	PublishRate         PublishRate   `yaml:"publish_rate"`      // per client
-	PublishBytes        PublishBytes  `yaml:"publish_bytes"`     // per client
+
+	MaxTopicLevels         int           `yaml:"max_topic_levels"`
+	MaxTopicLength         int           `yaml:"max_topic_length"` // bytes
+	MaxSubscriptions       int           `yaml:"max_subscriptions"`
+	MaxFiltersPerSubscribe int           `yaml:"max_filters_per_subscribe"`
+	MaxInflight            uint16        `yaml:"max_inflight"` // QoS 1 and 2 messages of a client that are not acknowledged
+	MaxUserProperties      int           `yaml:"max_user_properties"`
+	MaxKeepAlive           time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
+	MaxSessionExpiry       time.Duration `yaml:"max_session_expiry"` // MQTT 5.0; 3.x sessions have no expiry
+	MaxWillDelay           time.Duration `yaml:"max_will_delay"`
+
+	PublishRate  PublishRate  `yaml:"publish_rate"`  // per client
+	PublishBytes PublishBytes `yaml:"publish_bytes"` // per client
 }
 
 // Rate is a token bucket of things a second. Both are zero, or neither is.
@@ -167,6 +193,13 @@ type PublishBytes struct {
 	PerSecond Size   `yaml:"rate"`
 	Burst     Size   `yaml:"burst"`
 	Action    string `yaml:"action" oneof:"delay drop disconnect"`
+}
+
+// Strict names the checks of docs/checks.md that are not enforced. All others
+// are; those that are not among the possible values always.
+type Strict struct {
+	Log []string `yaml:"log" oneof:"C2 C3 C4 C5 C6 C7 C8 C9 C10 C12 C13 C14 C15 C19"` // let through, and logged
+	Off []string `yaml:"off" oneof:"C2 C3 C4 C5 C6 C7 C8 C9 C10 C12 C13 C14 C15 C19"` // let through
 }
 
 // Admin is the address of metrics and health.
