@@ -39,3 +39,13 @@ func (s Checks) Has(c Check) bool { return s>>c&1 != 0 }
 
 // With returns the set with c.
 func (s Checks) With(c Check) Checks { return s | 1<<c }
+
+// ParseCheck returns the check with an identifier such as "C3".
+func ParseCheck(text string) (Check, bool) {
+	for c := Check(1); c < NumChecks; c++ {
+		if c.String() == text {
+			return c, true
+		}
+	}
+	return 0, false
+}

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"slices"
+	"time"
 )
 
 // alpnMQTT is the registered ALPN protocol id of MQTT.
@@ -16,6 +18,10 @@ type TLSOptions struct {
 	MinVersion   uint16
 	ClientAuth   tls.ClientAuthType // NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert
 	ClientCAs    *x509.CertPool
+
+	// CRLs are revocation lists of the client CAs, whose signatures have been
+	// checked. A list that is out of date revokes all certificates of its issuer.
+	CRLs []*x509.RevocationList
 }
 
 // TLS is the server side of a listener's TLS.
@@ -54,9 +60,18 @@ func (t *TLS) configFor(hello *tls.ClientHelloInfo) *tls.Config {
 	return t.plain
 }
 
+// Recheck returns an error if the client of a running connection would not get
+// through its handshake any more.
+func (t *TLS) Recheck(state tls.ConnectionState) error {
+	if t.plain.VerifyConnection == nil {
+		return nil
+	}
+	return t.plain.VerifyConnection(state)
+}
+
 // verify checks the client certificate on every connection. crypto/tls
 // verifies chains in full handshakes only; a resumed session would go on with
-// a certificate that has expired or whose CA was withdrawn since.
+// a certificate that has expired, was revoked or whose CA was withdrawn since.
 func (o TLSOptions) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		if o.ClientAuth == tls.RequireAndVerifyClientCert {
@@ -68,10 +83,39 @@ func (o TLSOptions) verify(state tls.ConnectionState) error {
 	for _, c := range state.PeerCertificates[1:] {
 		intermediates.AddCert(c)
 	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots:         o.ClientCAs,
 		Intermediates: intermediates,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
+	if err != nil {
+		return err
+	}
+	for _, chain := range chains {
+		if err = o.revoked(chain); err == nil {
+			return nil
+		}
+	}
 	return err
+}
+
+// revoked returns an error if a certificate of the chain is revoked (RFC 5280
+// section 6.3).
+func (o TLSOptions) revoked(chain []*x509.Certificate) error {
+	for _, c := range chain {
+		for _, list := range o.CRLs {
+			if !bytes.Equal(list.RawIssuer, c.RawIssuer) {
+				continue
+			}
+			if !list.NextUpdate.IsZero() && time.Now().After(list.NextUpdate) {
+				return errors.New("the revocation list of the certificate's issuer is out of date")
+			}
+			for _, entry := range list.RevokedCertificateEntries {
+				if entry.SerialNumber.Cmp(c.SerialNumber) == 0 {
+					return errors.New("the client certificate is revoked")
+				}
+			}
+		}
+	}
+	return nil
 }

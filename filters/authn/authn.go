@@ -30,6 +30,25 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error)
 }
 
+// Rechecker is an Authenticator that can say later whether it still vouches for
+// an identity: mine says that it was the one that did.
+type Rechecker interface {
+	Recheck(s *filters.Session) (mine bool, err error)
+}
+
+// Recheck returns an error if no method of the chain vouches for the identity of
+// s any more: its method is gone, or has withdrawn it.
+func (chain Chain) Recheck(s *filters.Session) error {
+	for _, method := range chain {
+		if r, ok := method.(Rechecker); ok {
+			if mine, err := r.Recheck(s); mine {
+				return err
+			}
+		}
+	}
+	return errors.New("the authentication method of the client is gone")
+}
+
 // ErrNotMine is the answer of a method that has no say about the credentials:
 // the next one is asked.
 var ErrNotMine = errors.New("not credentials of this method")

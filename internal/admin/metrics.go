@@ -111,6 +111,7 @@ func (m *Metrics) registerJudgements() {
 		"What clients asked for, by whether they may: a SUBSCRIBE counts once for each of its topic filters.", "action", "outcome")
 	m.checks = newFamily(m.registry, "mqttward_checks_total",
 		"Packets that failed a check, by whether they were refused or let through by the configuration.", "check", "outcome")
+	m.checks.seed("C12", "refused")
 	for _, action := range []string{"publish", "subscribe", "will"} {
 		m.decisions.seed(action, "allowed")
 		m.decisions.seed(action, "denied")

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,10 +20,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mqttward/mqttward/configs"
-	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/internal/admin"
 	"github.com/mqttward/mqttward/proxy"
-	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // Build says which program this is.
@@ -67,7 +64,7 @@ type listener struct {
 // Start loads the configuration at path and begins to serve it. The error is
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
-	sh := shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(runtime.GOMAXPROCS(0))}
+	sh := newShared()
 	built, err := load(path, flags, sh, nil)
 	if err != nil {
 		return nil, err

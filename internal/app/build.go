@@ -3,11 +3,10 @@ package app
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
+	"github.com/mqttward/mqttward/filters/strict"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
 	"github.com/mqttward/mqttward/proxy/backend"
@@ -42,8 +42,28 @@ type built struct {
 
 // shared is what outlives a reload: counts of what is running.
 type shared struct {
-	gate *ratelimit.Gate
-	pool *password.Pool
+	gate     *ratelimit.Gate
+	pool     *password.Pool
+	sessions *filters.Store
+	retained *authz.Retained
+	profile  *profileOf
+}
+
+// maxAway and maxRetained bound what is remembered of sessions whose clients are
+// away, and of who set retained messages.
+const (
+	maxAway     = 10_000
+	maxRetained = 10_000
+)
+
+func newShared() shared {
+	return shared{
+		gate:     ratelimit.NewGate(ratelimit.Limits{}),
+		pool:     password.NewPool(runtime.GOMAXPROCS(0)),
+		sessions: filters.NewStore(maxAway),
+		retained: authz.NewRetained(maxRetained),
+		profile:  &profileOf{},
+	}
 }
 
 // builder makes a built and collects what is wrong with the configuration.
@@ -137,7 +157,9 @@ func (b *builder) buildAuthz() {
 	if err != nil {
 		b.fail("authz.rules", err)
 	}
-	b.authz = policy
+	if policy != nil {
+		b.authz = policy.Remember(b.shared.retained)
+	}
 }
 
 func ruleOf(r configs.Rule) authz.Rule {
@@ -152,6 +174,8 @@ func ruleOf(r configs.Rule) authz.Rule {
 			rule.Publish = true
 		case configs.ActionSubscribe:
 			rule.Subscribe = true
+		case configs.ActionReceive:
+			rule.Receive = true
 		}
 	}
 	for _, q := range r.QoS {
@@ -208,13 +232,18 @@ func newQuota(l *configs.Limits) *quota.Quota {
 // policy makes the policy of listener i.
 func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
-	p := &proxy.Policy{
+	o, chain, certificates := b.strict(), b.chain(l.Authn), b.tls[i]
+	return &proxy.Policy{
 		Listener: l.Name,
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
-		Authn:    b.chain(l.Authn),
-		Up:       filters.Chain{b.quota, b.authz}, // what will be refused costs quota too
+		Authn:    chain,
+		Up:       filters.Chain{strict.Up(o), b.quota, b.authz}, // what will be refused costs quota too
+		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
+		Lax:      o.Lax(),
+		LaxDown:  o.LaxDown(),
+		Sessions: b.shared.sessions,
 		Limits: proxy.Limits{
 			HandshakeTimeout: limits.HandshakeTimeout,
 			ConnectTimeout:   limits.ConnectTimeout,
@@ -222,10 +251,48 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxConnectSize:   int(limits.MaxConnectSize),
 			MaxPacketSize:    int(limits.MaxPacketSize),
 			MaxTopicAliases:  limits.MaxTopicAliases,
+			MaxInflight:      limits.MaxInflight,
+			MaxKeepAlive:     limits.MaxKeepAlive,
+			MaxSessionExpiry: uint32(limits.MaxSessionExpiry / time.Second), //nolint:gosec // G115: checked by configs
+			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
 		Handshakes: b.handshakes,
+		Recheck: func(s *filters.Session, state tls.ConnectionState) error {
+			if certificates != nil {
+				if err := certificates.Recheck(state); err != nil {
+					return err
+				}
+			}
+			return chain.Recheck(s)
+		},
 	}
-	return p
+}
+
+// strict is how strict the configuration is, with what it and the broker say
+// about the broker.
+func (b *builder) strict() strict.Options {
+	limits := &b.config.Limits
+	return strict.Options{
+		Log: checks(b.config.Strict.Log),
+		Off: checks(b.config.Strict.Off),
+		Limits: strict.Limits{
+			TopicLevels:         limits.MaxTopicLevels,
+			TopicLength:         limits.MaxTopicLength,
+			FiltersPerSubscribe: limits.MaxFiltersPerSubscribe,
+			Subscriptions:       limits.MaxSubscriptions,
+			UserProperties:      limits.MaxUserProperties,
+		},
+		Profile: b.profile(),
+	}
+}
+
+func checks(names []string) (set packets.Checks) {
+	for _, name := range names {
+		if c, ok := packets.ParseCheck(name); ok {
+			set = set.With(c)
+		}
+	}
+	return set
 }
 
 // admit asks the listener's networks, then the gate that all listeners share.
@@ -250,46 +317,4 @@ func (b *builder) chain(names []string) authn.Chain {
 		}
 	}
 	return chain
-}
-
-var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
-
-var clientAuth = map[string]tls.ClientAuthType{
-	configs.ClientAuthNone:     tls.NoClientCert,
-	configs.ClientAuthOptional: tls.VerifyClientCertIfGiven,
-	configs.ClientAuthRequired: tls.RequireAndVerifyClientCert,
-}
-
-func (b *builder) buildTLS() {
-	for i, l := range b.config.Listeners {
-		var t *proxy.TLS
-		if l.TLS != nil {
-			t = b.listenerTLS(fmt.Sprintf("listeners[%d].tls", i), l.TLS)
-		}
-		b.tls = append(b.tls, t)
-	}
-}
-
-func (b *builder) listenerTLS(path string, t *configs.TLS) *proxy.TLS {
-	o := proxy.TLSOptions{MinVersion: tlsVersions[t.MinVersion], ClientAuth: clientAuth[t.ClientAuth]}
-	for i, pair := range t.Certificates {
-		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
-		if err != nil {
-			// crypto/tls names its package, which says nothing to an operator.
-			b.fail(fmt.Sprintf("%s.certificates[%d]", path, i), errors.New(strings.TrimPrefix(err.Error(), "tls: ")))
-			continue
-		}
-		o.Certificates = append(o.Certificates, cert)
-	}
-	if t.ClientCA != "" {
-		o.ClientCAs = x509.NewCertPool()
-		pem, err := os.ReadFile(t.ClientCA)
-		if err == nil && !o.ClientCAs.AppendCertsFromPEM(pem) {
-			err = errors.New("no certificate in PEM form in it")
-		}
-		if err != nil {
-			b.fail(path+".client_ca", err)
-		}
-	}
-	return proxy.NewTLS(o)
 }

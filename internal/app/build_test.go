@@ -3,15 +3,12 @@ package app
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
-	"github.com/mqttward/mqttward/filters/authn/password"
-	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // TestReloadKeepsWhatCounts: what did not change keeps its state, the rest is
@@ -19,7 +16,7 @@ import (
 func TestReloadKeepsWhatCounts(t *testing.T) {
 	const limits = "limits: {max_handshakes: 7, publish_rate: {rate: 5, burst: 5}}\n"
 	path := write(t, policy+limits)
-	sh := shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(runtime.GOMAXPROCS(0))}
+	sh := newShared()
 	loaded := func(text string, last *built) *built {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -55,7 +52,7 @@ func TestListenersHaveTheirMethods(t *testing.T) {
   - {name: closed, address: "127.0.0.1:0", authn: [users]}
 backends:`, 1)
 	text = strings.Replace(text, "authz:", "  - {name: anyone, type: anonymous}\nauthz:", 1)
-	b, err := load(write(t, text), nil, shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(1)}, nil)
+	b, err := load(write(t, text), nil, newShared(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -16,11 +15,9 @@ import (
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn/certificate"
-	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/packets/topics"
-	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // Question asks what a client may do. Empty fields are things that the client
@@ -55,10 +52,7 @@ func Check(path string, flags *pflag.FlagSet) (warnings []string, err error) {
 // NewExplainer loads the configuration at path. The error is a configs.Errors
 // if it is wrong.
 func NewExplainer(path string, flags *pflag.FlagSet) (*Explainer, error) {
-	b, err := load(path, flags, shared{
-		gate: ratelimit.NewGate(ratelimit.Limits{}),
-		pool: password.NewPool(runtime.GOMAXPROCS(0)),
-	}, nil)
+	b, err := load(path, flags, newShared(), nil)
 	if err != nil {
 		return nil, err
 	}

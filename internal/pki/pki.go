@@ -14,6 +14,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -66,6 +67,25 @@ func NewCA(name string) (*CA, error) {
 // PEM returns the authority's own certificate.
 func (ca *CA) PEM() []byte {
 	return encode("CERTIFICATE", ca.cert.Raw)
+}
+
+// CRL makes a revocation list, in PEM, of the certificates with these serial
+// numbers. It is up to date until nextUpdate.
+func (ca *CA) CRL(nextUpdate time.Time, serials ...*big.Int) ([]byte, error) {
+	now := time.Now()
+	list := &x509.RevocationList{
+		Number: big.NewInt(now.UnixNano()), ThisUpdate: nextUpdate.Add(-24 * time.Hour), NextUpdate: nextUpdate,
+	}
+	for _, serial := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: serial, RevocationTime: now,
+		})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca.cert, ca.key)
+	if err != nil {
+		return nil, err
+	}
+	return encode("X509 CRL", der), nil
 }
 
 // Options say what a certificate is for.

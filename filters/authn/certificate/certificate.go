@@ -10,6 +10,7 @@ package certificate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -59,5 +60,20 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 			Msg:  fmt.Sprintf("the client certificate gives no usable user name for %q", a.username),
 		}
 	}
-	return filters.Identity{Username: username, Method: a.name}, nil
+	return filters.Identity{Username: username, Method: a.name, Expires: c.Certificate.NotAfter}, nil
+}
+
+// Recheck returns an error if the certificate would be given another name now.
+// Whether it is valid still is for TLS to say.
+func (a *Authenticator) Recheck(s *filters.Session) (mine bool, err error) {
+	if s.Identity.Method != a.name {
+		return false, nil
+	}
+	identity, err := a.Authenticate(context.Background(), filters.Credentials{
+		Certificate: s.Certificate, RemoteAddr: s.RemoteAddr.Addr(), Listener: s.Listener,
+	})
+	if err == nil && identity.Username != s.Identity.Username {
+		err = errors.New("the client certificate stands for another user now")
+	}
+	return true, err
 }

@@ -13,6 +13,7 @@ package password
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
@@ -56,6 +57,18 @@ func (a *Authenticator) Authenticate(ctx context.Context, c filters.Credentials)
 		}
 	}
 	return filters.Identity{Username: c.Username, Method: a.name}, nil
+}
+
+// Recheck returns an error if the user is no longer in the file. A changed
+// password ends no session: which one it was is not kept.
+func (a *Authenticator) Recheck(s *filters.Session) (mine bool, err error) {
+	if s.Identity.Method != a.name {
+		return false, nil
+	}
+	if _, known := a.users.lookup(s.Identity.Username); !known {
+		return true, errors.New("the user is no longer in the password file")
+	}
+	return true, nil
 }
 
 // acceptable reports whether a password can be one of the file's. Mosquitto
