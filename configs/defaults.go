@@ -9,9 +9,6 @@ import (
 // method says otherwise.
 const certificateUsername = "${cert.cn}"
 
-// ProfileAuto is the broker profile that the broker itself is asked for.
-const ProfileAuto = "auto"
-
 // defaults is the configuration of an empty file: safe limits, the admin
 // address on loopback, and nothing that lets anybody in.
 func defaults() Config {
@@ -27,25 +24,23 @@ func defaults() Config {
 			PacketTimeout:       30 * time.Second,
 			MaxConnectSize:      8 * KiB,
 			MaxPacketSize:       256 * KiB,
+			MaxTopicLevels:      32,
+			MaxTopicLength:      1024,
+			MaxSubscriptions:    100,
+			MaxFilters:          16,
+			MaxInflight:         100,
 			MaxTopicAliases:     16,
-
-			MaxTopicLevels:         32,
-			MaxTopicLength:         1024,
-			MaxSubscriptions:       100,
-			MaxFiltersPerSubscribe: 16,
-			MaxInflight:            100,
-			MaxUserProperties:      32,
-			MaxKeepAlive:           20 * time.Minute,
-			MaxSessionExpiry:       24 * time.Hour,
-			MaxWillDelay:           24 * time.Hour,
-
-			PublishRate:  PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
-			PublishBytes: PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
+			MaxUserProperties:   32,
+			MaxKeepalive:        20 * time.Minute,
+			MaxSessionExpiry:    24 * time.Hour,
+			MaxWillDelay:        24 * time.Hour,
+			PublishRate:         PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
+			PublishBytes:        PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
 		},
-		BrokerProfile: ProfileAuto,
-
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
+
+		BrokerProfile: "auto",
 	}
 }
 

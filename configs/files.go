@@ -10,8 +10,8 @@ import (
 )
 
 // Files returns the paths of all files that the configuration depends on, in
-// order and each once: certificates, keys, CAs, users and the token. The
-// configuration file itself is not among them.
+// order and each once: certificates, keys, CAs, CRLs, users, the probe's password
+// and the token. The configuration file itself is not among them.
 func (c *Config) Files() []string {
 	var names []string
 	c.eachFile(func(_ string, name *string) { names = append(names, *name) })

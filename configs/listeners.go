@@ -76,7 +76,13 @@ func (l *loader) tls(path string, t *TLS) {
 	case !asks && t.ClientCA != "":
 		// Somebody who names a CA believes that certificates are checked.
 		l.fail(key(path, "client_ca"), "has no effect without client_auth: optional or required")
-	case !asks && len(t.CRL) > 0:
+	}
+	if t.CRL != nil && t.ClientAuth == ClientAuthNone {
 		l.fail(key(path, "crl"), "has no effect without client_auth: optional or required")
+	}
+	for i, name := range t.CRL {
+		if name == "" {
+			l.fail(item(key(path, "crl"), i), "wants the name of a file")
+		}
 	}
 }

@@ -58,7 +58,7 @@ func TestExamples(t *testing.T) {
 	examples := map[string][]string{
 		"minimal.yaml":     {"server.crt", "server.key", "users.passwd"},
 		"mqttward.yaml":    {"server.crt", "server.key", "users.passwd"},
-		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-b-ca.crt", "people.passwd", "admin.token"},
+		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-a.crl", "line-b-ca.crt", "people.passwd", "admin.token"},
 	}
 	found, err := filepath.Glob("*.yaml")
 	if err != nil {
@@ -116,6 +116,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 		}
 	}
 	d := defaults()
+	if c.BrokerProfile != d.BrokerProfile {
+		t.Errorf("broker_profile is %s in the example, the default is %s", c.BrokerProfile, d.BrokerProfile)
+	}
 	if c.Limits != d.Limits || c.Admin != d.Admin || c.Log != d.Log {
 		t.Errorf("the example has\n%+v %+v %+v, the defaults are\n%+v %+v %+v", c.Limits, c.Admin, c.Log, d.Limits, d.Admin, d.Log)
 	}

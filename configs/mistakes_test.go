@@ -12,6 +12,7 @@ func TestMistakes(t *testing.T) {
 		backend  = `backends: [{name: broker, servers: [{address: "127.0.0.1:1883"}]}]`
 		method   = `authn: [{name: users, type: password, file: users}]`
 		tls      = `listeners: [{name: a, address: ":1", tls: {certificates: [{cert: crt, key: key}], `
+		checks   = "C2, C3, C4, C5, C6, C7, C8, C9, C10, C12, C13, C14, C15 or C19"
 		rule     = `authz: {rules: [{allow: [publish], topics: [a], `
 	)
 	for _, test := range []struct {
@@ -30,6 +31,14 @@ func TestMistakes(t *testing.T) {
 			"mqttward.yaml: authn: is required: without a method nobody can log in (type: anonymous lets everybody in)"},
 
 		{"unknown key", "", "websocket: {}", "mqttward.yaml:5: websocket: unknown key"},
+		{"no such check", "", "strict: {log: [C3, C22]}", `mqttward.yaml:5: strict.log[1]: wants ` + checks + `, not "C22"`},
+		{"misspelt check", "", "strict: {off: [c03]}", `mqttward.yaml:5: strict.off[0]: wants ` + checks + `, not "c03"; did you mean "C3"?`},
+		{"binding check", "", "strict: {off: [C11]}", "mqttward.yaml:5: strict.off[0]: C11 is always enforced"},
+		{"check twice", "", "strict: {log: [C3, C3]}", "mqttward.yaml:5: strict.log[1]: C3 stands in strict.log[0] already"},
+		{"check in both lists", "", "strict: {log: [C4, C3], off: [C3]}", "mqttward.yaml:5: strict.off[0]: C3 stands in strict.log[1] already"},
+		{"check for a list", "", "strict: {log: C3}", "mqttward.yaml:5: strict.log: wants a list, not a single value"},
+		{"profile", "", "broker_profile: mosquitto-2.0", "mqttward.yaml:5: broker_profile: wants auto, none, legacy, mosquitto-1.4, mosquitto-1.5, mosquitto-1.6, " +
+			`mosquitto-2.0a, mosquitto-2.0b, mosquitto-2.0c, mosquitto-2.0d or mosquitto-2.1, not "mosquitto-2.0"`},
 		{"later key", "", "authz: {files: []}", "mqttward.yaml:5: authz.files: unknown key"},
 		{"case", "", "Log: {}", `mqttward.yaml:5: Log: unknown key; did you mean "log"?`},
 		{"dash", "", "limits: {max-handshakes: 1}", `mqttward.yaml:5: limits.max-handshakes: unknown key; did you mean "max_handshakes"?`},
@@ -51,6 +60,13 @@ func TestMistakes(t *testing.T) {
 
 		{"negative", "", "limits: {max_connections: -1}", `mqttward.yaml:5: limits.max_connections: wants a whole number from 0 to 2147483647, not "-1"`},
 		{"too large", "", "limits: {max_topic_aliases: 65536}", `mqttward.yaml:5: limits.max_topic_aliases: wants a whole number from 0 to 65535, not "65536"`},
+		{"in flight", "", "limits: {max_inflight: 65536}", `mqttward.yaml:5: limits.max_inflight: wants a whole number from 0 to 65535, not "65536"`},
+		{"topic length with a unit", "", "limits: {max_topic_length: 1KiB}", `mqttward.yaml:5: limits.max_topic_length: wants a whole number from 0 to 2147483647, not "1KiB"`},
+		{"part of a second", "", "limits: {max_keepalive: 500ms}", "mqttward.yaml:5: limits.max_keepalive: wants whole seconds, not 500ms"},
+		{"seconds and a part", "", "limits: {max_will_delay: 1.5s}", "mqttward.yaml:5: limits.max_will_delay: wants whole seconds, not 1.5s"},
+		{"long keep alive", "", "limits: {max_keepalive: 65536s}", "mqttward.yaml:5: limits.max_keepalive: wants at most 65535s, the largest that MQTT can say"},
+		{"long expiry", "", "limits: {max_session_expiry: 4294967296s}", "mqttward.yaml:5: limits.max_session_expiry: wants at most 4294967295s, the largest that MQTT can say"},
+		{"long will delay", "", "limits: {max_will_delay: 4294967296s}", "mqttward.yaml:5: limits.max_will_delay: wants at most 4294967295s, the largest that MQTT can say"},
 		{"rate", "", "limits: {connect_rate: {rate: .inf}}", `mqttward.yaml:5: limits.connect_rate.rate: wants a number of events a second, not ".inf"`},
 		{"no burst", "", "limits: {connect_rate: {rate: 5, burst: 0}}", "mqttward.yaml:5: limits.connect_rate.burst: 0 would let nothing pass; rate: 0 means no limit"},
 		{"audit folder", "", `log: {audit: "./"}`, `mqttward.yaml:5: log.audit: wants a file, and "./" is a directory`},
@@ -69,6 +85,9 @@ func TestMistakes(t *testing.T) {
 		{"no client CA", listener, tls + "client_auth: required}}]", "mqttward.yaml:2: listeners[0].tls.client_ca: is required for client_auth: required"},
 		{"idle client CA", listener, tls + "client_ca: ca}}]", "mqttward.yaml:2: listeners[0].tls.client_ca: has no effect without client_auth: optional or required"},
 		{"client CA and misspelt client_auth", listener, tls + "client_ca: ca, client_aut: required}}]", `mqttward.yaml:2: listeners[0].tls.client_aut: unknown key; did you mean "client_auth"?`},
+		{"idle CRL", listener, tls + "crl: [ca]}}]", "mqttward.yaml:2: listeners[0].tls.crl: has no effect without client_auth: optional or required"},
+		{"no such CRL", listener, tls + "client_auth: optional, client_ca: ca, crl: [ca, crl]}}]", "mqttward.yaml:2: listeners[0].tls.crl[1]: no such file: crl"},
+		{"nameless CRL", listener, tls + `client_auth: optional, client_ca: ca, crl: [""]}}]`, "mqttward.yaml:2: listeners[0].tls.crl[0]: wants the name of a file"},
 
 		{"no address", `, address: "127.0.0.1:1884"`, "", "mqttward.yaml:2: listeners[0].address: is required"},
 		{"port", "127.0.0.1:1884", "127.0.0.1:mqtt", `mqttward.yaml:2: listeners[0].address: wants a port from 0 to 65535, not "mqtt"`},
@@ -87,6 +106,9 @@ func TestMistakes(t *testing.T) {
 		{"two backends", backend, `backends: [{name: a, servers: [{address: "b:1"}]}, {name: b, servers: [{address: "b:2"}]}]`, "mqttward.yaml:3: backends[1]: is one too many: exactly one backend is possible so far"},
 		{"two servers", backend, `backends: [{name: a, servers: [{address: "b:1"}, {address: "b:2"}]}]`, "mqttward.yaml:3: backends[0].servers[1]: is one too many: exactly one server is possible so far"},
 		{"no server", backend, `backends: [{name: a}]`, "mqttward.yaml:3: backends[0].servers: is required: one server with its address"},
+		{"probe without user", `1883"}]}`, `1883"}], probe: {password_file: users}}`, "mqttward.yaml:3: backends[0].probe.username: is required with password_file"},
+		{"misspelt probe", `1883"}]}`, `1883"}], probe: {user_name: u, password_file: users}}`, `mqttward.yaml:3: backends[0].probe.user_name: unknown key; did you mean "username"?`},
+		{"no such password", `1883"}]}`, `1883"}], probe: {username: u, password_file: p}}`, "mqttward.yaml:3: backends[0].probe.password_file: no such file: p"},
 		{"no such backend", `"127.0.0.1:1884"`, `"127.0.0.1:1884", backend: brokre`, `mqttward.yaml:2: listeners[0].backend: no backend has the name "brokre"; did you mean "broker"?`},
 		{"no such method", `"127.0.0.1:1884"`, `"127.0.0.1:1884", authn: [plc]`, `mqttward.yaml:2: listeners[0].authn[0]: no authn method has the name "plc"`},
 		{"nobody", `"127.0.0.1:1884"`, `"127.0.0.1:1884", authn: []`, "mqttward.yaml:2: listeners[0].authn: is an empty list: nobody could log in; left out, all methods are used"},
@@ -112,17 +134,10 @@ func TestMistakes(t *testing.T) {
 		{"no topics", "", "authz: {rules: [{allow: [publish]}]}", `mqttward.yaml:5: authz.rules[0].topics: is required; ["#"] is all topics`},
 		{"empty subjects", "", rule + "users: []}]}", "mqttward.yaml:5: authz.rules[0].users: is an empty list: remove the key, or the rule"},
 		{"null subject", "", rule + "users: [~]}]}", "mqttward.yaml:5: authz.rules[0].users[0]: has no value: give one, or remove the key"},
+		{"no such action", "", "authz: {rules: [{deny: [recieve], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].deny[0]: wants publish, subscribe or receive, not "recieve"`},
 		{"qos", "", rule + "qos: [3]}]}", `mqttward.yaml:5: authz.rules[0].qos[0]: wants 0, 1 or 2, not "3"`},
 		{"no such listener", "", rule + "listeners: [locla]}]}", `mqttward.yaml:5: authz.rules[0].listeners[0]: no listener has the name "locla"; did you mean "local"?`},
 		{"control character", "", rule + `name: "a\nb"}]}`, "mqttward.yaml:5: authz.rules[0].name: holds a control character"},
-		{"check that is always enforced", "", "strict: {log: [C1]}", `mqttward.yaml:5: strict.log[0]: wants C2, C3, C4, C5, C6, C7, C8, C9, C10, C12, C13, C14, C15 or C19, not "C1"`},
-		{"check twice", "", "strict: {log: [C3], off: [C12, C3]}", "mqttward.yaml:5: strict.off[1]: C3 stands in strict.log[0] too"},
-		{"broker profile", "", "broker_profile: mosquitto-2.0", `mqttward.yaml:5: broker_profile: wants auto, none, legacy, mosquitto-1.4, mosquitto-1.5, mosquitto-1.6, mosquitto-2.0a, mosquitto-2.0b, mosquitto-2.0c, mosquitto-2.0d or mosquitto-2.1, not "mosquitto-2.0"`},
-		{"part of a second", "", "limits: {max_keepalive: 1500ms}", "mqttward.yaml:5: limits.max_keepalive: wants whole seconds, not 1.5s"},
-		{"keep alive too long", "", "limits: {max_keepalive: 24h}", "mqttward.yaml:5: limits.max_keepalive: is more than the protocol has: 65535 seconds"},
-		{"probe without user", `1883"}]}`, `1883"}], probe: {password_file: users}}`, "mqttward.yaml:3: backends[0].probe.username: is required with password_file"},
-		{"no such CRL", listener, tls + "client_auth: required, client_ca: crt, crl: [none.crl]}}]", "mqttward.yaml:2: listeners[0].tls.crl[0]: no such file: none.crl"},
-		{"idle CRL", listener, tls + "crl: [crt]}}]", "mqttward.yaml:2: listeners[0].tls.crl: has no effect without client_auth: optional or required"},
 		{"long value", "", "log: {level: " + strings.Repeat("x", 1000) + "}", `mqttward.yaml:5: log.level: wants debug, info, warn or error, not "` + strings.Repeat("x", 60) + `"…`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,17 +36,26 @@ authn:
 		PacketTimeout:       30 * time.Second,
 		MaxConnectSize:      8 << 10,
 		MaxPacketSize:       256 << 10,
+		MaxTopicLevels:      32,
+		MaxTopicLength:      1024,
+		MaxSubscriptions:    100,
+		MaxFilters:          16,
+		MaxInflight:         100,
 		MaxTopicAliases:     16,
-		MaxTopicLevels:      32, MaxTopicLength: 1024, MaxSubscriptions: 100, MaxFiltersPerSubscribe: 16,
-		MaxInflight: 100, MaxUserProperties: 32,
-		MaxKeepAlive: 20 * time.Minute, MaxSessionExpiry: 24 * time.Hour, MaxWillDelay: 24 * time.Hour,
-		PublishRate:  PublishRate{100, 200, "delay"},
-		PublishBytes: PublishBytes{1 << 20, 4 << 20, "delay"},
+		MaxUserProperties:   32,
+		MaxKeepalive:        20 * time.Minute,
+		MaxSessionExpiry:    24 * time.Hour,
+		MaxWillDelay:        24 * time.Hour,
+		PublishRate:         PublishRate{100, 200, "delay"},
+		PublishBytes:        PublishBytes{1 << 20, 4 << 20, "delay"},
 	}
 	want.Admin = Admin{Address: "127.0.0.1:9883"}
 	want.Log = Log{Level: "info", Format: "auto", Audit: "stderr"}
 	if c.Limits != want.Limits || c.Admin != want.Admin || c.Log != want.Log {
 		t.Errorf("got %+v %+v %+v", c.Limits, c.Admin, c.Log)
+	}
+	if c.BrokerProfile != "auto" || c.Strict.Log != nil || c.Strict.Off != nil {
+		t.Errorf("broker_profile %s, strict %+v", c.BrokerProfile, c.Strict)
 	}
 	if s := c.Listeners[0]; s.TLS.MinVersion != "1.2" || s.Backend != "broker" || !slices.Equal(s.Authn, []string{"plc", "users"}) {
 		t.Errorf("got %+v %+v", s, s.TLS)
@@ -72,13 +82,13 @@ listeners:
       min_version: 1.3
       client_auth: optional
       client_ca: ca
-      crl: [crt]
+      crl: [crt, ./ca]
     allow: [10.0.0.0/8, "2001:db8::1"]
     deny: [10.1.2.3]
     backend: broker
     authn: [plc, anyone]
   - {name: plain, address: ":1884", insecure_plaintext: true}
-backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: p, password_file: key}}]
+backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: probe, password_file: key}}]
 authn:
   - {name: plc, type: certificate, username: "plc-${cert.san.dns}"}
   - {name: users, type: password, file: users}
@@ -96,6 +106,8 @@ authz:
       qos: [0, 2]
       retain: false
     - {deny: [publish], topics: ["#"]}
+strict: {log: [C3, C10], off: [C12]}
+broker_profile: mosquitto-2.0a
 limits:
   connect_rate: 0
   connect_rate_per_ip: {rate: 0}
@@ -104,10 +116,15 @@ limits:
   max_connections: 0
   handshake_timeout: 0
   packet_timeout: 1m30s
-  max_keepalive: 90s
-  max_inflight: 7
-strict: {log: [C3, C10], off: [C12]}
-broker_profile: mosquitto-1.6
+  max_topic_levels: 1
+  max_topic_length: 2
+  max_subscriptions: 3
+  max_filters_per_subscribe: 4
+  max_inflight: 5
+  max_user_properties: 6
+  max_keepalive: 65535s
+  max_session_expiry: 4294967295s
+  max_will_delay: 1s
 admin: {address: "0.0.0.0:9883", token_file: users}
 log: {level: debug, format: json, audit: audit.log}
 `)
@@ -120,7 +137,7 @@ log: {level: debug, format: json, audit: audit.log}
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
-				CRL: []string{local(dir, "crt")},
+				CRL: []string{local(dir, "crt"), local(dir, "ca")},
 			},
 			Allow:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 			Deny:    []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
@@ -151,12 +168,17 @@ log: {level: debug, format: json, audit: audit.log}
 	limits.PublishRate = PublishRate{0.5, 3, "delay"}
 	limits.PublishBytes = PublishBytes{2000, GiB, "delay"}
 	limits.MaxConnections, limits.HandshakeTimeout, limits.PacketTimeout = 0, 0, 90*time.Second
-	limits.MaxKeepAlive, limits.MaxInflight = 90*time.Second, 7
-	if want := (Strict{Log: []string{"C3", "C10"}, Off: []string{"C12"}}); !reflect.DeepEqual(c.Strict, want) || c.BrokerProfile != "mosquitto-1.6" {
-		t.Errorf("strict %+v, broker profile %q", c.Strict, c.BrokerProfile)
+	limits.MaxTopicLevels, limits.MaxTopicLength, limits.MaxSubscriptions, limits.MaxFilters = 1, 2, 3, 4
+	limits.MaxInflight, limits.MaxUserProperties = 5, 6
+	limits.MaxKeepalive, limits.MaxSessionExpiry, limits.MaxWillDelay = 65535*time.Second, math.MaxUint32*time.Second, time.Second
+	if want := (Strict{Log: []string{"C3", "C10"}, Off: []string{"C12"}}); !reflect.DeepEqual(c.Strict, want) {
+		t.Errorf("strict %+v, want %+v", c.Strict, want)
 	}
-	if want := (Probe{Username: "p", PasswordFile: local(dir, "key")}); c.Backends[0].Probe != want {
-		t.Errorf("probe %+v", c.Backends[0].Probe)
+	if c.BrokerProfile != "mosquitto-2.0a" {
+		t.Errorf("broker_profile %s", c.BrokerProfile)
+	}
+	if want := (Probe{Username: "probe", PasswordFile: local(dir, "key")}); c.Backends[0].Probe != want {
+		t.Errorf("probe %+v, want %+v", c.Backends[0].Probe, want)
 	}
 	if c.Limits != limits {
 		t.Errorf("limits %+v, want %+v", c.Limits, limits)
@@ -227,7 +249,7 @@ func TestWarnings(t *testing.T) {
 	c := mustParse(t, `listeners:
   - {name: plain, address: "0.0.0.0:1884", insecure_plaintext: true}
 backends:
-  - {name: broker, servers: [{address: "broker.example:1883"}]}
+  - {name: broker, servers: [{address: "broker.example:1883"}], probe: {username: u, password_file: crt}}
 authn:
   - {name: anyone, type: anonymous}
   - {name: users, type: password, file: users}
@@ -243,16 +265,21 @@ limits:
   packet_timeout: 0s
   connect_rate: 0
   publish_bytes: {rate: 0}
-strict: {log: [C3], off: [C12]}
-broker_profile: none
+  max_inflight: 0
+  max_keepalive: 0
+  max_session_expiry: 0s
 admin: {address: ":9883", token_file: key}
+strict: {log: [C3], off: [C12, C8]}
 `)
-	if err := os.Chmod("users", 0o644); err != nil {
-		t.Fatal(err)
+	for _, secret := range []string{"users", "crt"} {
+		if err := os.Chmod(secret, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	want := []string{
 		"mqttward.yaml:2: listeners[0]: no TLS: passwords and messages cross the network in the clear",
 		"mqttward.yaml:4: backends[0].servers[0].address: not on this machine and no TLS: passwords and messages cross the network in the clear",
+		"mqttward.yaml:4: backends[0].probe.password_file: every user of this machine may read the file (mode 0644)",
 		"mqttward.yaml:6: authn[0]: anonymous: lets in clients that nobody knows",
 		"mqttward.yaml:7: authn[1].file: every user of this machine may read the file (mode 0644)",
 		"mqttward.yaml:10: authz.rules[0]: allows everybody all topics (#)",
@@ -261,10 +288,13 @@ admin: {address: ":9883", token_file: key}
 		"mqttward.yaml:17: limits.packet_timeout: 0 means no limit",
 		"mqttward.yaml:18: limits.connect_rate: 0 means no limit",
 		"mqttward.yaml:19: limits.publish_bytes: 0 means no limit",
-		"mqttward.yaml:20: strict.log[0]: packets that fail C3 are let through",
-		"mqttward.yaml:20: strict.off[0]: packets that fail C12 are let through, and nobody hears of it",
-		"mqttward.yaml:21: broker_profile: none: the known defects of the broker are not shielded",
-		"mqttward.yaml:22: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:20: limits.max_inflight: 0 means no limit",
+		"mqttward.yaml:21: limits.max_keepalive: 0 means no limit",
+		"mqttward.yaml:22: limits.max_session_expiry: 0 means no limit",
+		"mqttward.yaml:23: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:24: strict.log[0]: C3 is not enforced: lets packets through that break it",
+		"mqttward.yaml:24: strict.off[0]: C12 is not enforced: lets packets through that break it",
+		"mqttward.yaml:24: strict.off[1]: C8 is not enforced: lets packets through that break it",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -273,6 +303,15 @@ admin: {address: ":9883", token_file: key}
 	c = mustParse(t, minimal)
 	if got := c.Warnings(); len(got) != 1 || !strings.HasSuffix(got[0], "authz: no rules: everything is denied") {
 		t.Errorf("without rules: %q", got)
+	}
+
+	c = mustParse(t, strings.Replace(minimal, `"127.0.0.1:1884"`,
+		`"127.0.0.1:1884", tls: {certificates: [{cert: crt, key: key}], client_auth: required, client_ca: ca, crl: [ca]}`, 1))
+	if err := os.Chmod("ca", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Warnings(); len(got) != 1 {
+		t.Errorf("a CRL is no secret: %q", got)
 	}
 
 	c = mustParse(t, minimal+"limits: {publish_bytes: {burst: 1KiB, action: drop}}\n")

@@ -25,14 +25,14 @@ type Config struct {
 	Backends  []Backend  `yaml:"backends"` // exactly one
 	Authn     []Method   `yaml:"authn"`
 	Authz     Authz      `yaml:"authz"`
-	Limits    Limits     `yaml:"limits"`
 	Strict    Strict     `yaml:"strict"`
+	Limits    Limits     `yaml:"limits"`
+	Admin     Admin      `yaml:"admin"`
+	Log       Log        `yaml:"log"`
 
-	// BrokerProfile says which known defects of the broker are shielded; auto asks
-	// the broker what it is.
+	// BrokerProfile says for which broker's known defects there are shields:
+	// auto asks the broker, legacy is all of them together.
 	BrokerProfile string `yaml:"broker_profile" oneof:"auto none legacy mosquitto-1.4 mosquitto-1.5 mosquitto-1.6 mosquitto-2.0a mosquitto-2.0b mosquitto-2.0c mosquitto-2.0d mosquitto-2.1"`
-	Admin         Admin  `yaml:"admin"`
-	Log           Log    `yaml:"log"`
 
 	file   string // as it was named to us, for messages
 	dir    string // what relative paths are relative to
@@ -64,7 +64,7 @@ type TLS struct {
 	MinVersion   string        `yaml:"min_version" oneof:"1.2 1.3"`
 	ClientAuth   string        `yaml:"client_auth" oneof:"none optional required"`
 	ClientCA     string        `yaml:"client_ca"` // file; given exactly if ClientAuth is not none
-	CRL          []string      `yaml:"crl"`       // files of revoked client certificates
+	CRL          []string      `yaml:"crl"`       // files, PEM or DER, of what the CAs in ClientCA have revoked
 }
 
 // Certificate is a pair of PEM files.
@@ -80,11 +80,10 @@ type Backend struct {
 	Probe   Probe    `yaml:"probe"`
 }
 
-// Probe is the login with which the broker is asked what it is. Without a user
-// name it is asked anonymously.
+// Probe is the login with which the broker is asked for its version.
 type Probe struct {
-	Username     string `yaml:"username"`
-	PasswordFile string `yaml:"password_file"`
+	Username     string `yaml:"username"`      // "": none
+	PasswordFile string `yaml:"password_file"` // "": none; only with Username
 }
 
 // Server is an address at which a broker answers.
@@ -116,7 +115,7 @@ type Authz struct {
 const (
 	ActionPublish   = "publish"
 	ActionSubscribe = "subscribe"
-	ActionReceive   = "receive" // left out, it follows subscribe
+	ActionReceive   = "receive"
 )
 
 // Rule allows or denies. Its subjects (Users to Certs) must all hold; nil
@@ -138,6 +137,13 @@ type Rule struct {
 	Place Place `yaml:"-"` // where the rule stands
 }
 
+// Strict names the checks of packets that are not enforced: what fails one of
+// them goes on. None is named twice.
+type Strict struct {
+	Log []string `yaml:"log"` // what fails is counted and logged
+	Off []string `yaml:"off"` // the check is not made
+}
+
 // Limits hold back what would cost too much. 0 means no limit.
 type Limits struct {
 	MaxConnections      int           `yaml:"max_connections"`
@@ -150,20 +156,18 @@ type Limits struct {
 	PacketTimeout       time.Duration `yaml:"packet_timeout"` // for one whole packet
 	MaxConnectSize      Size          `yaml:"max_connect_size"`
 	MaxPacketSize       Size          `yaml:"max_packet_size"`
+	MaxTopicLevels      int           `yaml:"max_topic_levels"`
+	MaxTopicLength      int           `yaml:"max_topic_length"`  // in bytes
+	MaxSubscriptions    int           `yaml:"max_subscriptions"` // of a session
+	MaxFilters          int           `yaml:"max_filters_per_subscribe"`
+	MaxInflight         uint16        `yaml:"max_inflight"`      // messages of QoS 1 and 2 under way; 0: as many as the protocol has
 	MaxTopicAliases     uint16        `yaml:"max_topic_aliases"` // 0: as many as the protocol has
-
-	MaxTopicLevels         int           `yaml:"max_topic_levels"`
-	MaxTopicLength         int           `yaml:"max_topic_length"` // bytes
-	MaxSubscriptions       int           `yaml:"max_subscriptions"`
-	MaxFiltersPerSubscribe int           `yaml:"max_filters_per_subscribe"`
-	MaxInflight            uint16        `yaml:"max_inflight"` // QoS 1 and 2 messages of a client that are not acknowledged
-	MaxUserProperties      int           `yaml:"max_user_properties"`
-	MaxKeepAlive           time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
-	MaxSessionExpiry       time.Duration `yaml:"max_session_expiry"` // MQTT 5.0; 3.x sessions have no expiry
-	MaxWillDelay           time.Duration `yaml:"max_will_delay"`
-
-	PublishRate  PublishRate  `yaml:"publish_rate"`  // per client
-	PublishBytes PublishBytes `yaml:"publish_bytes"` // per client
+	MaxUserProperties   int           `yaml:"max_user_properties"`
+	MaxKeepalive        time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
+	MaxSessionExpiry    time.Duration `yaml:"max_session_expiry"` // of a session without a connection
+	MaxWillDelay        time.Duration `yaml:"max_will_delay"`
+	PublishRate         PublishRate   `yaml:"publish_rate"`  // per client
+	PublishBytes        PublishBytes  `yaml:"publish_bytes"` // per client
 }
 
 // Rate is a token bucket of things a second. Both are zero, or neither is.
@@ -193,13 +197,6 @@ type PublishBytes struct {
 	PerSecond Size   `yaml:"rate"`
 	Burst     Size   `yaml:"burst"`
 	Action    string `yaml:"action" oneof:"delay drop disconnect"`
-}
-
-// Strict names the checks of docs/checks.md that are not enforced. All others
-// are; those that are not among the possible values always.
-type Strict struct {
-	Log []string `yaml:"log" oneof:"C2 C3 C4 C5 C6 C7 C8 C9 C10 C12 C13 C14 C15 C19"` // let through, and logged
-	Off []string `yaml:"off" oneof:"C2 C3 C4 C5 C6 C7 C8 C9 C10 C12 C13 C14 C15 C19"` // let through
 }
 
 // Admin is the address of metrics and health.

@@ -22,8 +22,8 @@ func (l *loader) validate() {
 	l.authn()
 	l.certificateMethods()
 	l.rules(listeners)
-	l.limits()
 	l.strict()
+	l.limits()
 	l.admin()
 	l.log()
 	l.files()
@@ -47,11 +47,11 @@ func (l *loader) backends() {
 		default:
 			l.fail(item(servers, 1), "is one too many: exactly one server is possible so far")
 		}
-		if b.Probe.PasswordFile != "" && b.Probe.Username == "" {
-			l.missing(key(key(path, "probe"), "username"), "is required with password_file")
-		}
 		for j, server := range b.Servers {
 			l.serverAddress(key(item(key(path, "servers"), j), "address"), server.Address)
+		}
+		if b.Probe.PasswordFile != "" && b.Probe.Username == "" {
+			l.missing(key(key(path, "probe"), "username"), "is required with password_file")
 		}
 	}
 }
@@ -119,6 +119,9 @@ func (l *loader) certificateMethods() {
 
 func (l *loader) limits() {
 	c := &l.cfg.Limits
+	l.seconds("limits.max_keepalive", c.MaxKeepalive, math.MaxUint16)
+	l.seconds("limits.max_session_expiry", c.MaxSessionExpiry, math.MaxUint32)
+	l.seconds("limits.max_will_delay", c.MaxWillDelay, math.MaxUint32)
 	for _, bucket := range []struct {
 		path  string
 		empty bool
@@ -132,45 +135,15 @@ func (l *loader) limits() {
 			l.fail(key(bucket.path, "burst"), "0 would let nothing pass; rate: 0 means no limit")
 		}
 	}
-	l.wholeSeconds()
 }
 
-// wholeSeconds are durations that the protocol has in seconds.
-func (l *loader) wholeSeconds() {
-	c := &l.cfg.Limits
-	for _, d := range []struct {
-		path string
-		d    time.Duration
-		most uint32
-	}{
-		{"limits.max_keepalive", c.MaxKeepAlive, math.MaxUint16},
-		{"limits.max_session_expiry", c.MaxSessionExpiry, math.MaxUint32 - 1},
-		{"limits.max_will_delay", c.MaxWillDelay, math.MaxUint32},
-	} {
-		switch {
-		case d.d%time.Second != 0:
-			l.fail(d.path, "wants whole seconds, not %s", d.d)
-		case d.d > time.Duration(d.most)*time.Second:
-			l.fail(d.path, "is more than the protocol has: %d seconds", d.most)
-		}
-	}
-}
-
-// strict refuses a check that is named twice: one of the two would not be what
-// somebody wants.
-func (l *loader) strict() {
-	seen := map[string]string{}
-	for _, list := range []struct {
-		path   string
-		checks []string
-	}{{"strict.log", l.cfg.Strict.Log}, {"strict.off", l.cfg.Strict.Off}} {
-		for i, check := range list.checks {
-			path := item(list.path, i)
-			if first, twice := seen[check]; twice {
-				l.fail(path, "%s stands in %s too", check, first)
-			}
-			seen[check] = path
-		}
+// seconds checks a duration that MQTT writes as a number of seconds, up to most.
+func (l *loader) seconds(path string, d time.Duration, most int64) {
+	switch {
+	case d%time.Second != 0:
+		l.fail(path, "wants whole seconds, not %s", d)
+	case d/time.Second > time.Duration(most):
+		l.fail(path, "wants at most %ds, the largest that MQTT can say", most)
 	}
 }
 

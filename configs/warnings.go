@@ -15,8 +15,8 @@ func (c *Config) Warnings() []string {
 	w := warnings{config: c}
 	w.plaintext()
 	w.everybody()
+	w.relaxed()
 	w.limits()
-	w.strict()
 	w.permissions()
 	w.found.Sort()
 	lines := make([]string, len(w.found))
@@ -82,6 +82,12 @@ func (r Rule) forEverybody() bool {
 	return r.IPs == nil || slices.ContainsFunc(r.IPs, everywhere)
 }
 
+func (w *warnings) relaxed() {
+	w.config.Strict.each(func(path, check string) {
+		w.add(path, "%s is not enforced: lets packets through that break it", check)
+	})
+}
+
 func (w *warnings) limits() {
 	l := &w.config.Limits
 	if l.PublishBytes.Action != ActionDelay && l.PublishBytes.Burst > 0 && (l.MaxPacketSize == 0 || l.PublishBytes.Burst < l.MaxPacketSize) {
@@ -95,19 +101,6 @@ func (w *warnings) limits() {
 	}
 }
 
-func (w *warnings) strict() {
-	s := &w.config.Strict
-	for i, check := range s.Log {
-		w.add(item("strict.log", i), "packets that fail %s are let through", check)
-	}
-	for i, check := range s.Off {
-		w.add(item("strict.off", i), "packets that fail %s are let through, and nobody hears of it", check)
-	}
-	if w.config.BrokerProfile == "none" {
-		w.add("broker_profile", "none: the known defects of the broker are not shielded")
-	}
-}
-
 // permissions warns of secrets that every user of the machine may read.
 // Windows has no such permissions.
 func (w *warnings) permissions() {
@@ -115,7 +108,7 @@ func (w *warnings) permissions() {
 		return
 	}
 	w.config.eachFile(func(path string, name *string) {
-		public := strings.HasSuffix(path, ".cert") || strings.HasSuffix(path, ".client_ca") || strings.Contains(path, ".crl[")
+		public := strings.HasSuffix(path, ".cert") || strings.HasSuffix(path, ".client_ca") || strings.HasSuffix(parent(path), ".crl")
 		info, err := os.Stat(*name)
 		if err == nil && !public && info.Mode().Perm()&0o004 != 0 {
 			w.add(path, "every user of this machine may read the file (mode %04o)", info.Mode().Perm())

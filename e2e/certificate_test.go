@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"math/big"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/mqttward/mqttward/internal/pki"
 )
@@ -17,21 +21,25 @@ type plant struct {
 func startPlant(t *testing.T, clientAuth string) *plant {
 	t.Helper()
 	b := startBroker(t)
-	s := settings{
+	p := &plant{startProxy(t, plantSettings(b, clientAuth)), b}
+	issue(t, authority(), p.dir, "plc-1", pki.Options{CN: "plc-1", Client: true})
+	issue(t, authority(), p.dir, "plc-3", pki.Options{CN: "plc-3", Client: true})
+	issue(t, authority(), p.dir, "wildcard", pki.Options{CN: "+", Client: true})
+	issue(t, authority(), p.dir, "webserver", pki.Options{CN: "plc-2"}) // not for clients
+	issue(t, newCA("e2e CA"), p.dir, "forged", pki.Options{CN: "plc-1", Client: true})
+	return p
+}
+
+func plantSettings(b *broker, clientAuth string) settings {
+	return settings{
 		broker:    b.address(),
-		listeners: tlsListener(", client_auth: " + clientAuth + ", client_ca: ca.crt"),
+		listeners: tlsListener(", client_ca: ca.crt, client_auth: " + clientAuth),
 		authn:     `[{name: machines, type: certificate, username: "${cert.cn}"}, {name: users, type: password, file: users.passwd}]`,
 		rules: []string{
 			`{name: machines, certs: ["plc-*"], allow: [publish, subscribe], topics: ["${username}/#", "${cert.cn}/#"]}`,
 			`{name: people, users: [alice], allow: [publish], topics: ["${username}/#"]}`,
 		},
 	}
-	p := &plant{startProxy(t, s), b}
-	issue(t, authority(), p.dir, "plc-1", pki.Options{CN: "plc-1", Client: true})
-	issue(t, authority(), p.dir, "wildcard", pki.Options{CN: "+", Client: true})
-	issue(t, authority(), p.dir, "webserver", pki.Options{CN: "plc-2"}) // not for clients
-	issue(t, newCA("e2e CA"), p.dir, "forged", pki.Options{CN: "plc-1", Client: true})
-	return p
 }
 
 // with is how a client reaches the proxy with a certificate.
@@ -82,4 +90,60 @@ func TestClientCertificates(t *testing.T) {
 			equal(t, "messages", messages(monitor.await(t, payload("own"))), []string{own})
 		})
 	}
+}
+
+// A certificate is revoked while the proxy runs. A list that is wrong changes
+// nothing.
+func TestRevokedCertificate(t *testing.T) {
+	t.Parallel()
+	p := startPlant(t, "required")
+	accepted := func(machine string) {
+		t.Helper()
+		publish(t, p.with(machine), "-V", "5", "-q", "1", "-t", machine+"/state", "-m", payload("x"))
+	}
+	accepted("plc-1")
+	p.putCRL(t, authority(), p.serial(t, "plc-1"))
+	p.configure(t, plantSettings(p.broker, "required, crl: [ca.crl]"))
+	if err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(times float64) {
+		t.Helper()
+		if r := tryPublish(t, p.with("plc-1"), "-V", "5", "-q", "1", "-t", "plc-1/state", "-m", payload("x")); r.code == 0 {
+			t.Error("accepted with a revoked certificate")
+		}
+		p.awaitMetric(t, refusals("tls_handshake"), times)
+		accepted("plc-3")
+	}
+	refused(1)
+	p.putCRL(t, newCA("e2e CA"))
+	if p.Reload() == nil {
+		t.Error("a list of another authority is taken")
+	}
+	refused(2)
+	p.putCRL(t, authority())
+	if err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	accepted("plc-1")
+}
+
+func (p *plant) putCRL(t *testing.T, ca *pki.CA, serials ...*big.Int) {
+	t.Helper()
+	list, err := ca.CRL(time.Now().Add(time.Hour), serials...)
+	if err == nil {
+		err = os.WriteFile(p.file("ca.crl"), list, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *plant) serial(t *testing.T, certificate string) *big.Int {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(p.file(certificate+".crt"), p.file(certificate+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair.Leaf.SerialNumber
 }

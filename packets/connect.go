@@ -37,26 +37,26 @@ const (
 )
 
 var (
-	errName       = protocolError("MQTT-3.1.2-1", "protocol name is neither MQTT nor MQIsdp")
-	errLevel      = &Error{Code: UnsupportedProtocolVersion, Spec: "MQTT-3.1.2-2", Msg: "protocol version is not supported"}
-	errReserved   = malformed("MQTT-3.1.2-3", "reserved Connect Flag is set")
-	errWillQoS3   = malformed("MQTT-3.1.2-12", "Will QoS 3")
-	errWillQoS    = malformed("MQTT-3.1.2-11", "Will QoS without a Will")
-	errWillRetain = malformed("MQTT-3.1.2-13", "Will Retain without a Will")
-	errPassword   = malformed("MQTT-3.1.2-22", "password without user name") // the number of 3.1.1
-	errClientID   = &Error{Code: ClientIdentifierNotValid, Spec: "MQTT-3.1.3-8", Msg: "empty client identifier, and it may not be"}
-	errWillTopic  = &Error{Code: TopicNameInvalid, Spec: "MQTT-4.7.0-1", Msg: "Will Topic is empty or has a wildcard"}
+	errName       = protocolError(CheckConnect, "MQTT-3.1.2-1", "protocol name is neither MQTT nor MQIsdp")
+	errLevel      = &Error{Code: UnsupportedProtocolVersion, Spec: "MQTT-3.1.2-2", Msg: "protocol version is not supported", Check: CheckConnect}
+	errReserved   = soft(malformed(CheckConnect, "MQTT-3.1.2-3", "reserved Connect Flag is set"))
+	errWillQoS3   = malformed(CheckConnect, "MQTT-3.1.2-12", "Will QoS 3")
+	errWillQoS    = soft(malformed(CheckConnect, "MQTT-3.1.2-11", "Will QoS without a Will"))
+	errWillRetain = soft(malformed(CheckConnect, "MQTT-3.1.2-13", "Will Retain without a Will"))
+	errPassword   = soft(malformed(CheckConnect, "MQTT-3.1.2-22", "password without user name")) // the number of 3.1.1
+	errClientID   = &Error{Code: ClientIdentifierNotValid, Spec: "MQTT-3.1.3-8", Msg: "empty client identifier, and it may not be", Check: CheckConnect}
+	errWillTopic  = &Error{Code: TopicNameInvalid, Spec: "MQTT-4.7.0-1", Msg: "Will Topic is empty or has a wildcard", Check: CheckWill}
 )
 
 // Connect decodes a CONNECT that a Reader returned.
 func (p *Packet) Connect() (Connect, error) {
-	c, _, err := parseConnect(body(p.Payload))
+	c, _, err := (&Packet{lax: p.Broken}).parseConnect(body(p.Payload))
 	return c, err
 }
 
 // parseConnect decodes the body of a CONNECT. The version is the one that the
 // packet names, as soon as it is known, also when there is an error.
-func parseConnect(b body) (c Connect, v Version, err error) {
+func (p *Packet) parseConnect(b body) (c Connect, v Version, err error) {
 	v, err = parseProtocol(&b, &c)
 	if err != nil {
 		return c, v, err
@@ -65,7 +65,7 @@ func parseConnect(b body) (c Connect, v Version, err error) {
 	if err != nil {
 		return c, v, err
 	}
-	if err := checkConnectFlags(flags, v); err != nil {
+	if err := p.tolerate(checkConnectFlags(flags, v)); err != nil {
 		return c, v, err
 	}
 	c.CleanStart = flags&flagCleanStart != 0
@@ -73,23 +73,24 @@ func parseConnect(b body) (c Connect, v Version, err error) {
 		return c, v, err
 	}
 	if v == V5 {
-		if c.Props, err = b.properties(onConnect); err != nil {
+		if c.Props, err = p.properties(&b, onConnect); err != nil {
 			return c, v, err
 		}
 	}
-	if c.ClientID, err = b.string(); err != nil {
+	c.ClientID, err = b.string()
+	if err := p.tolerate(err); err != nil {
 		return c, v, err
 	}
 	if len(c.ClientID) == 0 && needsClientID(v, c.CleanStart) {
 		return c, v, errClientID
 	}
-	if err := c.parseWill(&b, flags, v); err != nil {
+	if err := p.parseWill(&c, &b, flags, v); err != nil {
 		return c, v, err
 	}
-	if err := c.parseLogin(&b, flags); err != nil {
+	if err := p.parseLogin(&c, &b, flags); err != nil {
 		return c, v, err
 	}
-	return c, v, b.end()
+	return c, v, p.tolerate(b.end())
 }
 
 // parseProtocol takes the protocol name and level.
@@ -138,18 +139,19 @@ func needsClientID(v Version, cleanStart bool) bool {
 	return v == V31 || v == V311 && !cleanStart
 }
 
-func (c *Connect) parseWill(b *body, flags byte, v Version) error {
+func (p *Packet) parseWill(c *Connect, b *body, flags byte, v Version) error {
 	if flags&flagWill == 0 {
 		return nil
 	}
 	w := &Will{QoS: QoS(flags >> 3 & 3), Retain: flags&flagWillRetain != 0}
 	var err error
 	if v == V5 {
-		if w.Props, err = b.properties(onWill); err != nil {
+		if w.Props, err = p.properties(b, onWill); err != nil {
 			return err
 		}
 	}
-	if w.Topic, err = b.string(); err != nil {
+	w.Topic, err = b.string()
+	if err := p.tolerate(err); err != nil {
 		return err
 	}
 	if !topics.ValidName(w.Topic) {
@@ -164,10 +166,11 @@ func (c *Connect) parseWill(b *body, flags byte, v Version) error {
 
 // parseLogin takes user name and password. MQTT 3.1 lets them be missing
 // though the flags announce them; brokers differ on it, so it is refused.
-func (c *Connect) parseLogin(b *body, flags byte) (err error) {
+func (p *Packet) parseLogin(c *Connect, b *body, flags byte) (err error) {
 	if flags&flagUsername != 0 {
 		c.HasUsername = true
-		if c.Username, err = b.string(); err != nil {
+		c.Username, err = b.string()
+		if err := p.tolerate(err); err != nil {
 			return err
 		}
 	}

@@ -74,3 +74,22 @@ func FuzzReencode(f *testing.F) {
 		checkReencode(t, c, p)
 	})
 }
+
+// FuzzLax: a lax parser takes all that a strict one takes, as that does, and
+// names what else it takes.
+func FuzzLax(f *testing.F) {
+	eachSeed(func(b []byte, v, from byte) { f.Add(b, v, from) })
+	f.Fuzz(func(t *testing.T, b []byte, v, from byte) {
+		c := fuzzed(v, from)
+		want, err := c.parse(b)
+		got, laxErr := parse(b, c.v, c.from, ^Checks(0))
+		switch {
+		case err == nil && (laxErr != nil || show(got) != show(want) || got.Broken != 0):
+			t.Errorf("%v, lax: %v, %v", c, got, laxErr)
+		case err != nil && laxErr == nil && got.Broken == 0:
+			t.Errorf("%v: %v, and laxly nothing is broken", c, err)
+		case laxErr == nil:
+			use(got)
+		}
+	})
+}

@@ -6,6 +6,7 @@ type header struct {
 	flags  byte
 	size   int // bytes of the fixed header itself
 	length int // Remaining Length
+	broken Checks
 }
 
 // headerRules says per type which ends may send it and which flags it
@@ -32,28 +33,34 @@ var headerRules = [16]struct {
 }
 
 var (
-	errType   = malformed("section 2.1.2", "packet type is reserved or not known to this version")
-	errSender = protocolError("section 2.1.2", "packet type may not come from this end")
-	errFlags  = malformed("MQTT-2.1.3-1", "reserved flags of the fixed header are set wrongly")
-	errTwice  = protocolError("MQTT-3.1.0-2", "second CONNECT")
+	errType   = malformed(CheckDirection, "section 2.1.2", "packet type is reserved or not known to this version")
+	errSender = protocolError(CheckDirection, "section 2.1.2", "packet type may not come from this end")
+	errFlags  = soft(malformed(CheckFlags, "MQTT-2.1.3-1", "reserved flags of the fixed header are set wrongly"))
+	errTwice  = protocolError(CheckConnect, "MQTT-3.1.0-2", "second CONNECT")
 )
 
 // ErrNotConnect says that the first byte of a connection is not 0x10, which
 // begins every CONNECT: the peer speaks another protocol, TLS perhaps or HTTP.
-var ErrNotConnect = protocolError("MQTT-3.1.0-1", "first packet is not CONNECT")
+var ErrNotConnect = protocolError(CheckFirstPacket, "MQTT-3.1.0-1", "first packet is not CONNECT")
 
 // parseHeader decodes the fixed header at the start of b. It judges the first
 // byte before it asks for more: what is wrong with a packet is known as soon as
 // it can be.
-func parseHeader(b []byte, from Role, v Version) (header, error) {
+func parseHeader(b []byte, from Role, v Version, lax Checks) (header, error) {
 	if len(b) == 0 {
 		return header{}, ErrShort
 	}
 	h := header{typ: Type(b[0] >> 4), flags: b[0] & 0xf}
-	if err := h.check(from, v); err != nil {
+	if err := tolerate(h.check(from, v), lax, &h.broken); err != nil {
 		return h, err
 	}
 	length, n, err := consumeVarint(b[1:])
+	switch {
+	case err == errVarint && n > 0: //nolint:errorlint // consumeVarint returns the bare value
+		err = tolerate(errLength, lax, &h.broken)
+	case err == errVarint: //nolint:errorlint // as above
+		err = errLong
+	}
 	if err != nil {
 		return h, err
 	}
@@ -90,8 +97,8 @@ func (h header) check(from Role, v Version) error {
 }
 
 var (
-	errQoS3 = malformed("MQTT-3.3.1-4", "PUBLISH has QoS 3")
-	errDup0 = malformed("MQTT-3.3.1-2", "PUBLISH has DUP with QoS 0")
+	errQoS3 = malformed(CheckFlags, "MQTT-3.3.1-4", "PUBLISH has QoS 3")
+	errDup0 = soft(malformed(CheckFlags, "MQTT-3.3.1-2", "PUBLISH has DUP with QoS 0"))
 )
 
 func checkPublishFlags(flags byte) error {

@@ -11,6 +11,7 @@ type Packet struct {
 	Raw     []byte // the packet as received, without the last Rest bytes
 	Rest    int    // bytes of the payload of a PUBLISH that come as chunks
 	Broken  Checks // the checks that it fails and that its Reader is lax about
+	lax     Checks
 
 	ID      uint16     // Packet Identifier
 	Topic   []byte     // PUBLISH: Topic Name, empty if only a Topic Alias names it
@@ -67,7 +68,8 @@ func (b *body) binary() ([]byte, error) {
 	return v, nil
 }
 
-// string takes a UTF-8 Encoded String (MQTT 5.0 section 1.5.4).
+// string takes a UTF-8 Encoded String (MQTT 5.0 section 1.5.4). An ill-formed one
+// is returned with its error.
 func (b *body) string() ([]byte, error) {
 	v, err := b.binary()
 	if err != nil {
@@ -94,7 +96,7 @@ func (b *body) end() error {
 }
 
 var (
-	errTruncated = malformed("MQTT-4.13.1-1", "packet ends inside a field")
-	errTrailing  = malformed("MQTT-4.13.1-1", "bytes are left behind the last field")
-	errPacketID  = protocolError("MQTT-2.2.1-3", "Packet Identifier is zero") // and [MQTT-2.2.1-4, -5, -6]
+	errTruncated = malformed(CheckBody, "MQTT-4.13.1-1", "packet ends inside a field")
+	errTrailing  = soft(malformed(CheckBody, "MQTT-4.13.1-1", "bytes are left behind the last field"))
+	errPacketID  = protocolError(CheckFlow, "MQTT-2.2.1-3", "Packet Identifier is zero") // and [MQTT-2.2.1-4, -5, -6]
 )

@@ -8,7 +8,7 @@ import "github.com/mqttward/mqttward/packets/topics"
 func (p *Packet) parse(b body, from Role) error {
 	switch p.Type {
 	case CONNECT:
-		_, v, err := parseConnect(b)
+		_, v, err := p.parseConnect(b)
 		p.Version, p.Payload = v, b
 		return err
 	case CONNACK:
@@ -24,16 +24,16 @@ func (p *Packet) parse(b body, from Role) error {
 	case DISCONNECT, AUTH:
 		return p.parseReason(b, from)
 	default: // PINGREQ, PINGRESP
-		return b.end()
+		return p.tolerate(b.end())
 	}
 }
 
 var (
-	errAckFlags   = malformed("MQTT-3.2.2-1", "reserved Connect Acknowledge Flags are set")
-	errPresent    = protocolError("MQTT-3.2.2-6", "Session Present in a refusal")
-	errNoTopic    = protocolError("MQTT-4.7.3-1", "Topic Name is empty and there is no Topic Alias")
-	errTopic      = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-2", Msg: "Topic Name has a wildcard"}
-	errAuthMethod = protocolError("section 3.15.2.2.2", "AUTH without an Authentication Method")
+	errAckFlags   = malformed(CheckProperties, "MQTT-3.2.2-1", "reserved Connect Acknowledge Flags are set")
+	errPresent    = protocolError(CheckProperties, "MQTT-3.2.2-6", "Session Present in a refusal")
+	errNoTopic    = protocolError(CheckTopic, "MQTT-4.7.3-1", "Topic Name is empty and there is no Topic Alias")
+	errTopic      = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-2", Msg: "Topic Name has a wildcard", Check: CheckTopic}
+	errAuthMethod = protocolError(CheckProperties, "section 3.15.2.2.2", "AUTH without an Authentication Method")
 )
 
 func (p *Packet) parseConnack(b body) error {
@@ -52,22 +52,23 @@ func (p *Packet) parseConnack(b body) error {
 	case code != 0 && flags != 0:
 		return errPresent
 	}
-	if err := checkReason(p.Version, CONNACK, Server, p.Reason); err != nil {
+	if err := p.tolerate(checkReason(p.Version, CONNACK, Server, p.Reason)); err != nil {
 		return err
 	}
 	if p.Version == V5 {
-		if p.Props, err = b.properties(onConnack); err != nil {
+		if p.Props, err = p.properties(&b, onConnack); err != nil {
 			return err
 		}
 	}
-	return b.end()
+	return p.tolerate(b.end())
 }
 
 // parsePublish reads everything in front of the payload. What is left of b is
 // the payload or its beginning.
 func (p *Packet) parsePublish(b body, from Role) error {
 	var err error
-	if p.Topic, err = b.string(); err != nil {
+	p.Topic, err = b.string()
+	if err := p.tolerate(err); err != nil {
 		return err
 	}
 	if p.QoS() > 0 {
@@ -80,7 +81,7 @@ func (p *Packet) parsePublish(b body, from Role) error {
 		if from == Server {
 			on = onServerPublish
 		}
-		if p.Props, err = b.properties(on); err != nil {
+		if p.Props, err = p.properties(&b, on); err != nil {
 			return err
 		}
 	}
@@ -111,7 +112,7 @@ func (p *Packet) parseAck(b body, from Role) error {
 		return err
 	}
 	if p.Version != V5 || len(b) == 0 {
-		return b.end()
+		return p.tolerate(b.end())
 	}
 	return p.parseReasonAndProperties(b, from, onAck)
 }
@@ -121,7 +122,7 @@ func (p *Packet) parseAck(b body, from Role) error {
 func (p *Packet) parseReason(b body, from Role) error {
 	switch {
 	case p.Version != V5:
-		return b.end()
+		return p.tolerate(b.end())
 	case p.Type == AUTH:
 		return p.parseAuth(b, from)
 	case len(b) == 0:
@@ -137,7 +138,7 @@ func (p *Packet) parseReason(b body, from Role) error {
 // 5.0 section 3.15.2.1). Every other one names its Authentication Method.
 func (p *Packet) parseAuth(b body, from Role) error {
 	if len(b) == 0 {
-		return checkReason(V5, AUTH, from, Success)
+		return p.tolerate(checkReason(V5, AUTH, from, Success))
 	}
 	if err := p.parseReasonAndProperties(b, from, onAuth); err != nil {
 		return err
@@ -156,14 +157,14 @@ func (p *Packet) parseReasonAndProperties(b body, from Role, on carrier) error {
 		return err
 	}
 	p.Reason = ReasonCode(code)
-	if err := checkReason(V5, p.Type, from, p.Reason); err != nil {
+	if err := p.tolerate(checkReason(V5, p.Type, from, p.Reason)); err != nil {
 		return err
 	}
 	if len(b) == 0 {
 		return nil
 	}
-	if p.Props, err = b.properties(on); err != nil {
+	if p.Props, err = p.properties(&b, on); err != nil {
 		return err
 	}
-	return b.end()
+	return p.tolerate(b.end())
 }

@@ -112,7 +112,7 @@ func (b *body) pair() ([]byte, error) {
 
 // properties takes the Property Length and the section behind it, which must
 // be one that the carrier on allows.
-func (b *body) properties(on carrier) (Properties, error) {
+func (p *Packet) properties(b *body, on carrier) (Properties, error) {
 	n, size, err := consumeVarint(*b)
 	if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
 		return nil, errTruncated
@@ -128,24 +128,24 @@ func (b *body) properties(on carrier) (Properties, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	return ps, checkProperties(ps, on)
+	return ps, p.checkProperties(ps, on)
 }
 
 var (
-	errProperty      = malformed("section 2.2.2.2", "unknown property")
-	errPropertyPlace = malformed("section 2.2.2.2", "property is not allowed on this packet")
-	errClientSubID   = protocolError("MQTT-3.3.4-6", "Subscription Identifier in a PUBLISH from a client")
-	errServerExpiry  = protocolError("MQTT-3.14.2-2", "Session Expiry Interval in a DISCONNECT from a server")
-	errPropertyTwice = protocolError("section 2.2.2.2", "property appears twice")
-	errPropertyRange = protocolError("section 2.2.2.2", "property has a value outside its range")
-	errAliasZero     = &Error{Code: TopicAliasInvalid, Spec: "MQTT-3.3.2-8", Msg: "Topic Alias is zero"}
-	errResponseTopic = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-14", Msg: "Response Topic is no Topic Name"}
-	errAuthData      = protocolError("section 3.1.2.11.10", "Authentication Data without an Authentication Method")
+	errProperty      = malformed(CheckProperties, "section 2.2.2.2", "unknown property")
+	errPropertyPlace = soft(malformed(CheckProperties, "section 2.2.2.2", "property is not allowed on this packet"))
+	errClientSubID   = soft(protocolError(CheckProperties, "MQTT-3.3.4-6", "Subscription Identifier in a PUBLISH from a client"))
+	errServerExpiry  = soft(protocolError(CheckProperties, "MQTT-3.14.2-2", "Session Expiry Interval in a DISCONNECT from a server"))
+	errPropertyTwice = protocolError(CheckProperties, "section 2.2.2.2", "property appears twice") // two readings: either may count
+	errPropertyRange = soft(protocolError(CheckProperties, "section 2.2.2.2", "property has a value outside its range"))
+	errAliasZero     = &Error{Code: TopicAliasInvalid, Spec: "MQTT-3.3.2-8", Msg: "Topic Alias is zero", Check: CheckTopic}
+	errResponseTopic = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-14", Msg: "Response Topic is no Topic Name", Check: CheckTopic}
+	errAuthData      = soft(protocolError(CheckProperties, "section 3.1.2.11.10", "Authentication Data without an Authentication Method"))
 )
 
 // checkProperties validates a property section: known, allowed on this
 // carrier, once unless it may repeat, well-formed, in range.
-func checkProperties(ps Properties, on carrier) error {
+func (p *Packet) checkProperties(ps Properties, on carrier) error {
 	var seen uint64
 	for b := body(ps); len(b) > 0; {
 		id := PropertyID(b[0])
@@ -156,24 +156,28 @@ func checkProperties(ps Properties, on carrier) error {
 		}
 		row := &properties[id]
 		if row.on&on == 0 {
-			return misplaced(id, on)
+			if err := p.tolerate(misplaced(id, on)); err != nil {
+				return err
+			}
 		}
 		if seen&(1<<id) != 0 && row.many&on == 0 {
 			return errPropertyTwice
 		}
 		seen |= 1 << id
-		if err := checkValue(row.kind, v); err != nil {
+		if err := p.tolerate(checkValue(row.kind, v)); err != nil {
 			return err
 		}
 		if row.nonZero && allZero(v) {
 			if id == TopicAlias {
 				return errAliasZero
 			}
-			return errPropertyRange
+			if err := p.tolerate(errPropertyRange); err != nil {
+				return err
+			}
 		}
 	}
 	if seen&(1<<AuthenticationData) != 0 && seen&(1<<AuthenticationMethod) == 0 {
-		return errAuthData
+		return p.tolerate(errAuthData)
 	}
 	return nil
 }

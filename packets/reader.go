@@ -19,7 +19,12 @@ const (
 type Reader struct {
 	Version Version // protocol version; a Client's CONNECT sets it
 	Max     int     // largest packet in bytes; zero: no limit but MQTT's own
-	Lax     Checks
+
+	// Lax is the checks that packets may fail, which their Broken then tells. A
+	// packet that could be read in two ways, or in none, is refused all the same:
+	// truncated fields, NUL in a string, unknown properties and those that appear
+	// twice, QoS 3, wildcards in the wrong place.
+	Lax Checks
 
 	from Role
 	buf  []byte
@@ -32,7 +37,7 @@ type Reader struct {
 	pkt  Packet
 }
 
-var errTooLarge = &Error{Code: PacketTooLarge, Spec: "MQTT-3.2.2-15", Msg: "packet is larger than allowed"}
+var errTooLarge = &Error{Code: PacketTooLarge, Spec: "MQTT-3.2.2-15", Msg: "packet is larger than allowed", Check: CheckLength}
 
 // NewReader returns a Reader of what the end from sends.
 func NewReader(from Role) *Reader { return &Reader{from: from} }
@@ -46,7 +51,7 @@ func (r *Reader) Next() (*Packet, error) { return r.next(maxBuffer) }
 // all in front of its payload is there, everything else whole.
 func (r *Reader) next(whole int) (*Packet, error) {
 	b := r.buf[r.r:r.w]
-	h, err := parseHeader(b, r.from, r.Version)
+	h, err := parseHeader(b, r.from, r.Version, r.Lax)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func (r *Reader) next(whole int) (*Packet, error) {
 	here := min(len(b), size)
 	b = b[:here:here]
 	p := &r.pkt
-	*p = Packet{Type: h.typ, Flags: h.flags, Version: r.Version, Raw: b, Rest: size - here}
+	*p = Packet{Type: h.typ, Flags: h.flags, Version: r.Version, Raw: b, Rest: size - here, Broken: h.broken, lax: r.Lax}
 	err = p.parse(body(b[h.size:]), r.from)
 	if h.typ == CONNECT {
 		r.Version = p.Version // also if it is refused: the refusal is in its version
@@ -158,8 +163,10 @@ func (r *Reader) Fill(src io.Reader) error {
 // Parse returns the view of b, which must be exactly one packet of version v
 // (zero for a CONNECT) that the end from sends: whole, or a PUBLISH without
 // some of its payload, which is its Rest.
-func Parse(b []byte, v Version, from Role) (*Packet, error) {
-	r := Reader{from: from, Version: v, buf: b, w: len(b)}
+func Parse(b []byte, v Version, from Role) (*Packet, error) { return parse(b, v, from, 0) }
+
+func parse(b []byte, v Version, from Role, lax Checks) (*Packet, error) {
+	r := Reader{from: from, Version: v, Lax: lax, buf: b, w: len(b)}
 	p, err := r.next(0)
 	switch {
 	case err == ErrShort: //nolint:errorlint // next returns the bare value
@@ -177,5 +184,5 @@ func (p *Packet) Reparse(b []byte, from Role) (*Packet, error) {
 	if p.Type == CONNECT {
 		v = 0 // it names its own
 	}
-	return Parse(b, v, from)
+	return parse(b, v, from, p.Broken)
 }

@@ -21,12 +21,12 @@ const (
 )
 
 var (
-	errNoFilter    = protocolError("MQTT-3.8.3-2", "no Topic Filter") // and [MQTT-3.10.3-2]
-	errFilter      = &Error{Code: TopicFilterInvalid, Spec: "MQTT-4.7.1-1", Msg: "Topic Filter is empty or has a misplaced wildcard"}
-	errOptions     = malformed("MQTT-3.8.3-5", "reserved Subscription Options are set")
-	errOptionValue = protocolError("section 3.8.3.1", "QoS or Retain Handling is 3")
-	errNoLocal     = protocolError("MQTT-3.8.3-4", "No Local on a Shared Subscription")
-	errNoCodes     = protocolError("section 3.9.3", "acknowledgement without Reason Codes")
+	errNoFilter    = protocolError(CheckFilter, "MQTT-3.8.3-2", "no Topic Filter") // and [MQTT-3.10.3-2]
+	errFilter      = &Error{Code: TopicFilterInvalid, Spec: "MQTT-4.7.1-1", Msg: "Topic Filter is empty or has a misplaced wildcard", Check: CheckFilter}
+	errOptions     = soft(malformed(CheckFilter, "MQTT-3.8.3-5", "reserved Subscription Options are set"))
+	errOptionValue = protocolError(CheckFilter, "section 3.8.3.1", "QoS or Retain Handling is 3")
+	errNoLocal     = soft(protocolError(CheckFilter, "MQTT-3.8.3-4", "No Local on a Shared Subscription"))
+	errNoCodes     = protocolError(CheckFilter, "section 3.9.3", "acknowledgement without Reason Codes")
 )
 
 // Subscriptions yields the Topic Filters of a SUBSCRIBE with their options
@@ -63,7 +63,7 @@ func (p *Packet) parseSubscribe(b body) error {
 		if p.Type == UNSUBSCRIBE {
 			on = onUnsubscribe
 		}
-		if p.Props, err = b.properties(on); err != nil {
+		if p.Props, err = p.properties(&b, on); err != nil {
 			return err
 		}
 	}
@@ -76,32 +76,32 @@ func (p *Packet) parseSubscribe(b body) error {
 		if err != nil {
 			return err
 		}
-		if err := checkSubscription(filter, options, p.Version); err != nil {
+		if err := p.checkSubscription(filter, options); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkSubscription(filter []byte, o SubscribeOptions, v Version) error {
-	if err := checkUTF8(filter); err != nil { // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
+func (p *Packet) checkSubscription(filter []byte, o SubscribeOptions) error {
+	if err := p.tolerate(checkUTF8(filter)); err != nil { // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
 		return err
 	}
 	if !topics.ValidFilter(filter) {
 		return errFilter
 	}
 	allowed := SubscribeOptions(optionsV3)
-	if v == V5 {
+	if p.Version == V5 {
 		allowed = optionsV5
 	}
 	switch {
-	case o&^allowed != 0:
+	case o&^allowed != 0 && p.tolerate(errOptions) != nil:
 		return errOptions
 	case o.QoS() == 3, o&optionRetainHandling == optionRetainHandling:
 		return errOptionValue
 	case o&optionNoLocal != 0:
 		if _, _, shared := topics.Share(filter); shared {
-			return errNoLocal
+			return p.tolerate(errNoLocal)
 		}
 	}
 	return nil
@@ -115,10 +115,10 @@ func (p *Packet) parseSuback(b body) error {
 		return err
 	}
 	if p.Version != V5 && p.Type == UNSUBACK {
-		return b.end()
+		return p.tolerate(b.end())
 	}
 	if p.Version == V5 {
-		if p.Props, err = b.properties(onAck); err != nil {
+		if p.Props, err = p.properties(&b, onAck); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func (p *Packet) parseSuback(b body) error {
 		return errNoCodes
 	}
 	for _, c := range b {
-		if err := checkReason(p.Version, p.Type, Server, ReasonCode(c)); err != nil {
+		if err := p.tolerate(checkReason(p.Version, p.Type, Server, ReasonCode(c))); err != nil {
 			return err
 		}
 	}

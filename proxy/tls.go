@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -19,8 +18,9 @@ type TLSOptions struct {
 	ClientAuth   tls.ClientAuthType // NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert
 	ClientCAs    *x509.CertPool
 
-	// CRLs are revocation lists of the client CAs, whose signatures have been
-	// checked. A list that is out of date revokes all certificates of its issuer.
+	// CRLs are what the authorities of the clients have revoked. They are
+	// believed: whoever reads them checks their signatures. Once one is out of
+	// date, every certificate of its authority is refused.
 	CRLs []*x509.RevocationList
 }
 
@@ -28,6 +28,8 @@ type TLSOptions struct {
 type TLS struct {
 	mqtt  *tls.Config // for clients that offer the ALPN protocol mqtt
 	plain *tls.Config // for all others
+
+	clients *clientAuth
 }
 
 // NewTLS returns a TLS with Go's choice of cipher suites and key exchanges,
@@ -42,10 +44,11 @@ func NewTLS(o TLSOptions) *TLS {
 		ClientAuth:   o.ClientAuth,
 		ClientCAs:    o.ClientCAs,
 	}
+	clients := &clientAuth{mode: o.ClientAuth, roots: o.ClientCAs, revoked: newRevocations(o.CRLs)}
 	if o.ClientAuth != tls.NoClientCert {
-		c.VerifyConnection = o.verify
+		c.VerifyConnection = func(state tls.ConnectionState) error { return clients.verify(state.PeerCertificates) }
 	}
-	t := &TLS{mqtt: c.Clone(), plain: c}
+	t := &TLS{mqtt: c.Clone(), plain: c, clients: clients}
 	t.mqtt.NextProtos = []string{alpnMQTT}
 	return t
 }
@@ -60,62 +63,48 @@ func (t *TLS) configFor(hello *tls.ClientHelloInfo) *tls.Config {
 	return t.plain
 }
 
-// Recheck returns an error if the client of a running connection would not get
-// through its handshake any more.
-func (t *TLS) Recheck(state tls.ConnectionState) error {
-	if t.plain.VerifyConnection == nil {
-		return nil
+// Recheck verifies the certificate chain of a running session under t, as if
+// the client came now; nil certs: it showed none. It finds what has expired or
+// was revoked since, and whose authority was withdrawn. A nil t is a listener
+// without TLS, which knows no certificates.
+func (t *TLS) Recheck(certs []*x509.Certificate) error {
+	if t == nil {
+		return (&clientAuth{}).verify(certs)
 	}
-	return t.plain.VerifyConnection(state)
+	return t.clients.verify(certs)
+}
+
+// clientAuth judges client certificates. The zero value knows none.
+type clientAuth struct {
+	mode    tls.ClientAuthType
+	roots   *x509.CertPool
+	revoked revocations
 }
 
 // verify checks the client certificate on every connection. crypto/tls
 // verifies chains in full handshakes only; a resumed session would go on with
-// a certificate that has expired, was revoked or whose CA was withdrawn since.
-func (o TLSOptions) verify(state tls.ConnectionState) error {
-	if len(state.PeerCertificates) == 0 {
-		if o.ClientAuth == tls.RequireAndVerifyClientCert {
-			return errors.New("client certificate required")
-		}
+// a certificate that has expired or was revoked, or whose CA was withdrawn,
+// since.
+func (a *clientAuth) verify(certs []*x509.Certificate) error {
+	switch {
+	case len(certs) == 0 && a.mode == tls.RequireAndVerifyClientCert:
+		return errors.New("client certificate required")
+	case len(certs) == 0:
 		return nil
+	case a.mode == tls.NoClientCert:
+		return errors.New("client certificates are not verified here")
 	}
 	intermediates := x509.NewCertPool()
-	for _, c := range state.PeerCertificates[1:] {
+	for _, c := range certs[1:] {
 		intermediates.AddCert(c)
 	}
-	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		Roots:         o.ClientCAs,
+	chains, err := certs[0].Verify(x509.VerifyOptions{
+		Roots:         a.roots,
 		Intermediates: intermediates,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return err
 	}
-	for _, chain := range chains {
-		if err = o.revoked(chain); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-// revoked returns an error if a certificate of the chain is revoked (RFC 5280
-// section 6.3).
-func (o TLSOptions) revoked(chain []*x509.Certificate) error {
-	for _, c := range chain {
-		for _, list := range o.CRLs {
-			if !bytes.Equal(list.RawIssuer, c.RawIssuer) {
-				continue
-			}
-			if !list.NextUpdate.IsZero() && time.Now().After(list.NextUpdate) {
-				return errors.New("the revocation list of the certificate's issuer is out of date")
-			}
-			for _, entry := range list.RevokedCertificateEntries {
-				if entry.SerialNumber.Cmp(c.SerialNumber) == 0 {
-					return errors.New("the client certificate is revoked")
-				}
-			}
-		}
-	}
-	return nil
+	return a.revoked.verify(chains, time.Now())
 }

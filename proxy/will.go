@@ -70,7 +70,11 @@ func (j *upJudge) goodbye(pkt *packets.Packet, v filters.Verdict) filters.Verdic
 	if pkt.Reason == packets.DisconnectWithWill {
 		if rule, denied := c.willDenied(); denied {
 			c.noteWill(rule)
-			pkt.Raw[2] = byte(packets.Success) // its Reason Code
+			at := 1
+			for pkt.Raw[at] >= 0x80 { // Remaining Length
+				at++
+			}
+			pkt.Raw[at+1] = byte(packets.Success)
 		}
 	}
 	return v

@@ -11,6 +11,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
@@ -30,23 +31,13 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error)
 }
 
-// Rechecker is an Authenticator that can say later whether it still vouches for
-// an identity: mine says that it was the one that did.
+// Rechecker is an Authenticator that can be asked again about an identity that
+// it has vouched for, after the configuration was loaded anew. Its answers are
+// those of Authenticate: nil for an identity that it would still accept,
+// ErrNotMine for one of another method, any other error for one that has ended.
+// It does no I/O and does not block.
 type Rechecker interface {
-	Recheck(s *filters.Session) (mine bool, err error)
-}
-
-// Recheck returns an error if no method of the chain vouches for the identity of
-// s any more: its method is gone, or has withdrawn it.
-func (chain Chain) Recheck(s *filters.Session) error {
-	for _, method := range chain {
-		if r, ok := method.(Rechecker); ok {
-			if mine, err := r.Recheck(s); mine {
-				return err
-			}
-		}
-	}
-	return errors.New("the authentication method of the client is gone")
+	Recheck(s *filters.Session) error
 }
 
 // ErrNotMine is the answer of a method that has no say about the credentials:
@@ -78,6 +69,31 @@ func (chain Chain) Authenticate(ctx context.Context, c filters.Credentials) (fil
 		code = packets.BadUserNameOrPassword
 	}
 	return filters.Identity{}, &packets.Error{Code: code, Msg: "no method accepts the client's credentials"}
+}
+
+// Recheck asks the methods whether the identity of a running session is still
+// one to accept. Its error is always a *packets.Error. The identity has ended
+// too if its method is gone, or cannot be asked again.
+func (chain Chain) Recheck(s *filters.Session) error {
+	for _, method := range chain {
+		r, ok := method.(Rechecker)
+		if !ok {
+			continue
+		}
+		err := r.Recheck(s)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrNotMine) {
+			return ended(err.Error())
+		}
+	}
+	return ended(fmt.Sprintf("no method %q vouches for the client any more", s.Identity.Method))
+}
+
+// ended has the code for a client whose right to be here was withdrawn.
+func ended(why string) *packets.Error {
+	return &packets.Error{Code: packets.NotAuthorized, Msg: why}
 }
 
 // refusal makes an error of a method one for the client. Only a code that is a

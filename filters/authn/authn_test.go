@@ -75,3 +75,48 @@ func TestChain(t *testing.T) {
 		})
 	}
 }
+
+// again is a method that can be asked again, and always says the same.
+type again struct {
+	answer
+	recheck error
+}
+
+func (a again) Recheck(*filters.Session) error { return a.recheck }
+
+func TestRecheck(t *testing.T) {
+	var (
+		yes     = again{}
+		notMine = again{recheck: fmt.Errorf("users: %w", ErrNotMine)}
+		gone    = again{recheck: errors.New("gone")}
+		mute    = answer{identity: filters.Identity{Username: "bob", Method: "users"}}
+	)
+	const withdrawn = `no method "users" vouches for the client any more`
+	tests := []struct {
+		name  string
+		chain Chain
+		want  string // of the error
+	}{
+		{"no method", nil, withdrawn},
+		{"nobody's", Chain{notMine, notMine}, withdrawn},
+		{"the second's", Chain{notMine, yes}, ""},
+		{"ended", Chain{notMine, gone, yes}, "gone"},
+		{"a method that cannot say", Chain{mute}, withdrawn},
+		{"one that cannot say before one that can", Chain{mute, yes}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.chain.Recheck(&filters.Session{Identity: filters.Identity{Username: "bob", Method: "users"}})
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("ended: %v", err)
+				}
+				return
+			}
+			var end *packets.Error
+			if !errors.As(err, &end) || end.Code != packets.NotAuthorized || end.Msg != tt.want {
+				t.Errorf("got %#v, want %s", err, tt.want)
+			}
+		})
+	}
+}

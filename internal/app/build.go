@@ -252,16 +252,14 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxPacketSize:    int(limits.MaxPacketSize),
 			MaxTopicAliases:  limits.MaxTopicAliases,
 			MaxInflight:      limits.MaxInflight,
-			MaxKeepAlive:     limits.MaxKeepAlive,
+			MaxKeepAlive:     limits.MaxKeepalive,
 			MaxSessionExpiry: uint32(limits.MaxSessionExpiry / time.Second), //nolint:gosec // G115: checked by configs
 			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
 		Handshakes: b.handshakes,
 		Recheck: func(s *filters.Session, state tls.ConnectionState) error {
-			if certificates != nil {
-				if err := certificates.Recheck(state); err != nil {
-					return err
-				}
+			if err := certificates.Recheck(state.PeerCertificates); err != nil {
+				return err
 			}
 			return chain.Recheck(s)
 		},
@@ -278,7 +276,7 @@ func (b *builder) strict() strict.Options {
 		Limits: strict.Limits{
 			TopicLevels:         limits.MaxTopicLevels,
 			TopicLength:         limits.MaxTopicLength,
-			FiltersPerSubscribe: limits.MaxFiltersPerSubscribe,
+			FiltersPerSubscribe: limits.MaxFilters,
 			Subscriptions:       limits.MaxSubscriptions,
 			UserProperties:      limits.MaxUserProperties,
 		},

@@ -1,8 +1,8 @@
 // Package pki is a throwaway certificate authority for the demo and for tests.
 //
 // Its keys are made anew each time and live as long as the process, its
-// certificates for days. It keeps no record of what it issued and revokes
-// nothing: it is not for a deployment.
+// certificates for days. It keeps no record of what it issued or revoked:
+// it is not for a deployment.
 package pki
 
 import (
@@ -69,25 +69,6 @@ func (ca *CA) PEM() []byte {
 	return encode("CERTIFICATE", ca.cert.Raw)
 }
 
-// CRL makes a revocation list, in PEM, of the certificates with these serial
-// numbers. It is up to date until nextUpdate.
-func (ca *CA) CRL(nextUpdate time.Time, serials ...*big.Int) ([]byte, error) {
-	now := time.Now()
-	list := &x509.RevocationList{
-		Number: big.NewInt(now.UnixNano()), ThisUpdate: nextUpdate.Add(-24 * time.Hour), NextUpdate: nextUpdate,
-	}
-	for _, serial := range serials {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
-			SerialNumber: serial, RevocationTime: now,
-		})
-	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, ca.cert, ca.key)
-	if err != nil {
-		return nil, err
-	}
-	return encode("X509 CRL", der), nil
-}
-
 // Options say what a certificate is for.
 type Options struct {
 	CN       string
@@ -117,6 +98,30 @@ func (ca *CA) Issue(o Options) (certPEM, keyPEM []byte, err error) {
 		return nil, nil, err
 	}
 	return encode("CERTIFICATE", cert), encode("PRIVATE KEY", pkcs8), nil
+}
+
+// CRL makes a list in PEM of the certificates with these serial numbers as
+// revoked. It is out of date from nextUpdate on, which may be past, for a test.
+func (ca *CA) CRL(nextUpdate time.Time, serials ...*big.Int) ([]byte, error) {
+	now := time.Now()
+	thisUpdate := now.Add(-clockSkew)
+	if nextUpdate.Before(thisUpdate) {
+		thisUpdate = nextUpdate.Add(-clockSkew)
+	}
+	template := &x509.RevocationList{
+		Number:     big.NewInt(now.UnixNano()), // a later list has a higher one
+		ThisUpdate: thisUpdate,
+		NextUpdate: nextUpdate,
+	}
+	for _, serial := range serials {
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: serial, RevocationTime: thisUpdate})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, ca.cert, ca.key)
+	if err != nil {
+		return nil, err
+	}
+	return encode("X509 CRL", der), nil
 }
 
 func (o Options) template() (*x509.Certificate, error) {

@@ -91,6 +91,45 @@ func TestExpiredCertificate(t *testing.T) {
 	}
 }
 
+func TestCRL(t *testing.T) {
+	ca := authority(t)
+	issuer, cert := parse(t, ca.PEM()), issue(t, ca, pki.Options{CN: "plc-7", Client: true})
+	for _, until := range []time.Duration{time.Hour, -24 * time.Hour} {
+		end := time.Now().Add(until)
+		text, err := ca.CRL(end, cert.SerialNumber)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, rest := pem.Decode(text)
+		if block == nil || block.Type != "X509 CRL" || len(rest) > 0 {
+			t.Fatalf("is %q", text)
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := list.CheckSignatureFrom(issuer); err != nil {
+			t.Error(err)
+		}
+		if list.NextUpdate.Unix() != end.Unix() || !list.ThisUpdate.Before(list.NextUpdate) {
+			t.Errorf("of %v, holds until %v, want %v", list.ThisUpdate, list.NextUpdate, end)
+		}
+		if r := list.RevokedCertificateEntries; len(r) != 1 || r[0].SerialNumber.Cmp(cert.SerialNumber) != 0 {
+			t.Errorf("revokes %v", r)
+		}
+	}
+}
+
+func parse(t *testing.T, text []byte) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
 func TestWrite(t *testing.T) {
 	ca, dir := authority(t), t.TempDir()
 	certPEM, keyPEM, err := ca.Issue(pki.Options{CN: "broker"})

@@ -7,6 +7,7 @@ package anonymous
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
@@ -31,7 +32,14 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 	return filters.Identity{Method: a.name}, nil
 }
 
-// Recheck has nothing that it could withdraw.
-func (a *Authenticator) Recheck(s *filters.Session) (mine bool, err error) {
-	return s.Identity.Method == a.name, nil
+// Recheck accepts whom it once accepted: who has a user name got it from
+// another method that had the same name.
+func (a *Authenticator) Recheck(s *filters.Session) error {
+	if s.Identity.Method != a.name {
+		return authn.ErrNotMine
+	}
+	if s.Identity.Username != "" {
+		return errors.New("the method has become an anonymous one")
+	}
+	return nil
 }

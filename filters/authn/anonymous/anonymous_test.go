@@ -38,3 +38,19 @@ func TestAuthenticate(t *testing.T) {
 		})
 	}
 }
+
+func TestRecheck(t *testing.T) {
+	for _, tt := range []struct {
+		identity filters.Identity
+		want     string // of the error
+	}{
+		{filters.Identity{Method: "open"}, ""},
+		{filters.Identity{Method: "users"}, authn.ErrNotMine.Error()},
+		{filters.Identity{Method: "open", Username: "bob"}, "the method has become an anonymous one"},
+	} {
+		err := anonymous.New("open").Recheck(&filters.Session{Identity: tt.identity})
+		if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+			t.Errorf("%+v: %v, want %q", tt.identity, err, tt.want)
+		}
+	}
+}

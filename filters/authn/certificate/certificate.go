@@ -2,6 +2,7 @@
 //
 // It makes a user name of a certificate that TLS has verified. It checks
 // neither chain nor expiry nor revocation: that is done during the handshake.
+// The identity ends with the certificate.
 // User name and password of the CONNECT play no part.
 //
 // A certificate without the wanted value, or with one that could act as a
@@ -10,8 +11,9 @@ package certificate
 
 import (
 	"context"
-	"errors"
+	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/mqttward/mqttward/filters"
@@ -45,15 +47,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 	if c.Certificate == nil {
 		return filters.Identity{}, authn.ErrNotMine
 	}
-	username, ok := a.username.Expand(func(name string) (string, bool) {
-		switch name {
-		case "ip":
-			return c.RemoteAddr.Unmap().String(), c.RemoteAddr.IsValid()
-		case "listener":
-			return c.Listener, true
-		}
-		return filters.CertificateValue(c.Certificate, name)
-	})
+	username, ok := a.nameOf(c.Certificate, c.RemoteAddr, c.Listener)
 	if !ok {
 		return filters.Identity{}, &packets.Error{
 			Code: packets.NotAuthorized,
@@ -63,17 +57,27 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 	return filters.Identity{Username: username, Method: a.name, Expires: c.Certificate.NotAfter}, nil
 }
 
-// Recheck returns an error if the certificate would be given another name now.
-// Whether it is valid still is for TLS to say.
-func (a *Authenticator) Recheck(s *filters.Session) (mine bool, err error) {
+// Recheck accepts a client whose certificate gives the name that it has; the
+// certificate itself is verified again where TLS is.
+func (a *Authenticator) Recheck(s *filters.Session) error {
 	if s.Identity.Method != a.name {
-		return false, nil
+		return authn.ErrNotMine
 	}
-	identity, err := a.Authenticate(context.Background(), filters.Credentials{
-		Certificate: s.Certificate, RemoteAddr: s.RemoteAddr.Addr(), Listener: s.Listener,
+	username, ok := a.nameOf(s.Certificate, s.RemoteAddr.Addr(), s.Listener)
+	if !ok || username != s.Identity.Username {
+		return fmt.Errorf("the client certificate gives another user name for %q, or none", a.username)
+	}
+	return nil
+}
+
+func (a *Authenticator) nameOf(c *x509.Certificate, addr netip.Addr, listener string) (string, bool) {
+	return a.username.Expand(func(name string) (string, bool) {
+		switch name {
+		case "ip":
+			return addr.Unmap().String(), addr.IsValid()
+		case "listener":
+			return listener, true
+		}
+		return filters.CertificateValue(c, name)
 	})
-	if err == nil && identity.Username != s.Identity.Username {
-		err = errors.New("the client certificate stands for another user now")
-	}
-	return true, err
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
@@ -90,5 +91,47 @@ func TestNewRefusesWhatTheClientChooses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "chosen by the client") {
 			t.Errorf("New with %q: error %v, want a refusal", username, err)
 		}
+	}
+}
+
+// TestExpires: nobody outlives the certificate.
+func TestExpires(t *testing.T) {
+	method, err := certificate.New("plc", template(t, "${cert.cn}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := named("plc-7")
+	cert.NotAfter = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	got, err := method.Authenticate(t.Context(), filters.Credentials{Certificate: cert})
+	if err != nil || !got.Expires.Equal(cert.NotAfter) {
+		t.Errorf("expires %v, %v; want %v", got.Expires, err, cert.NotAfter)
+	}
+}
+
+func TestRecheck(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		username string // as it is configured now
+		session  *filters.Session
+		ok       bool
+		notMine  bool
+	}{
+		{"the same", "${cert.cn}@${ip}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7@192.0.2.1", Method: "plc"}}, true, false},
+		{"another name now", "machine-${cert.cn}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7", Method: "plc"}}, false, false},
+		{"no name now", "${cert.san.dns}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7", Method: "plc"}}, false, false},
+		{"no certificate", "${cert.cn}", &filters.Session{Identity: filters.Identity{Username: "plc-7", Method: "plc"}}, false, false},
+		{"another method's", "${cert.cn}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7", Method: "users"}}, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			method, err := certificate.New("plc", template(t, tt.username))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.session.RemoteAddr = netip.MustParseAddrPort("[::ffff:192.0.2.1]:1")
+			err = method.Recheck(tt.session)
+			if (err == nil) != tt.ok || errors.Is(err, authn.ErrNotMine) != tt.notMine {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

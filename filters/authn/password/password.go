@@ -59,16 +59,16 @@ func (a *Authenticator) Authenticate(ctx context.Context, c filters.Credentials)
 	return filters.Identity{Username: c.Username, Method: a.name}, nil
 }
 
-// Recheck returns an error if the user is no longer in the file. A changed
-// password ends no session: which one it was is not kept.
-func (a *Authenticator) Recheck(s *filters.Session) (mine bool, err error) {
+// Recheck accepts a user who is still in the file. It cannot tell whether the
+// password is the same: it was not kept.
+func (a *Authenticator) Recheck(s *filters.Session) error {
 	if s.Identity.Method != a.name {
-		return false, nil
+		return authn.ErrNotMine
 	}
 	if _, known := a.users.lookup(s.Identity.Username); !known {
-		return true, errors.New("the user is no longer in the password file")
+		return errors.New("the user is gone from the password file")
 	}
-	return true, nil
+	return nil
 }
 
 // acceptable reports whether a password can be one of the file's. Mosquitto

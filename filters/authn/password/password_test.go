@@ -222,3 +222,23 @@ func TestPanicFreesTheSlot(t *testing.T) {
 		t.Error("the slot is taken for good")
 	}
 }
+
+// TestRecheck: users who are gone from the file have ended, whoever had their
+// password.
+func TestRecheck(t *testing.T) {
+	method := New("users", parse(t, "bob:"+pbkdf2Word+"\n"), NewPool(1))
+	for _, tt := range []struct {
+		identity filters.Identity
+		want     string // of the error
+	}{
+		{filters.Identity{Username: "bob", Method: "users"}, ""},
+		{filters.Identity{Username: "alice", Method: "users"}, "the user is gone from the password file"},
+		{filters.Identity{Method: "users"}, "the user is gone from the password file"},
+		{filters.Identity{Username: "bob", Method: "others"}, authn.ErrNotMine.Error()},
+	} {
+		err := method.Recheck(&filters.Session{Identity: tt.identity})
+		if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+			t.Errorf("%+v: %v, want %q", tt.identity, err, tt.want)
+		}
+	}
+}
