@@ -1,8 +1,80 @@
 package strict
 
-// Profile is the shields of a broker.
+import "slices"
+
+// Profile is what is kept from a broker because it does not bear it. The zero
+// Profile keeps nothing from it.
 type Profile struct {
-	Name                                                                      string
-	NoSlashInNames, LocalAcks, NoV5, OnlySYS, NoWillProperties, ShareExcludes bool
-	MaxLevels                                                                 int
+	Name string
+
+	NoV5             bool // it does not speak MQTT 5.0
+	NoSlashInNames   bool // its patterns take client identifiers and user names with / for more than one level
+	LocalAcks        bool // it disconnects clients that acknowledge what it does not know
+	OnlySYS          bool // topics with $ other than $SYS end it
+	NoWillProperties bool // properties of a Will corrupt its memory
+	ShareExcludes    bool // so does a filter that one session holds shared and not shared
+	MaxLevels        int  // deeper topics exhaust its stack; zero: it bears all
+}
+
+// profiles are the profiles by name, each for the versions up to last.
+var profiles = []struct {
+	last Version
+	Profile
+}{
+	{Version{1, 4, 15}, Profile{Name: "mosquitto-1.4", NoV5: true, NoSlashInNames: true, LocalAcks: true, MaxLevels: 100, ShareExcludes: true}},
+	{Version{1, 5, 99}, Profile{Name: "mosquitto-1.5", NoV5: true, OnlySYS: true, MaxLevels: 100, ShareExcludes: true}},
+	{Version{1, 6, 99}, Profile{Name: "mosquitto-1.6", NoWillProperties: true, MaxLevels: 100, ShareExcludes: true}},
+	{Version{2, 0, 11}, Profile{Name: "mosquitto-2.0a", ShareExcludes: true}},
+	{Version{2, 0, 15}, Profile{Name: "mosquitto-2.0b", ShareExcludes: true}},
+	{Version{2, 0, 17}, Profile{Name: "mosquitto-2.0c", ShareExcludes: true}},
+	{Version{2, 0, 18}, Profile{Name: "mosquitto-2.0d", ShareExcludes: true}},
+	{Version{99, 0, 0}, Profile{Name: "mosquitto-2.1"}},
+}
+
+// legacy is for a broker that does not say what it is. It has the shields that a
+// good broker's clients do not notice, and none that would take from them what
+// such a broker can do: MQTT 5.0, names with /, topics with $, properties of a
+// Will.
+var legacy = Profile{Name: "legacy", ShareExcludes: true, MaxLevels: 100}
+
+// ProfileOf returns the profile of a version of Mosquitto, without what was
+// mended within its range.
+func ProfileOf(v Version) Profile {
+	i := slices.IndexFunc(profiles, func(p struct {
+		last Version
+		Profile
+	},
+	) bool {
+		return v.Compare(p.last) <= 0
+	})
+	if i < 0 {
+		i = len(profiles) - 1
+	}
+	p := profiles[i].Profile
+	since := func(mended Version) bool { return v.Compare(mended) >= 0 }
+	p.NoSlashInNames = p.NoSlashInNames && !since(Version{1, 4, 13})
+	p.LocalAcks = p.LocalAcks && !since(Version{1, 4, 9})
+	p.OnlySYS = p.OnlySYS && !since(Version{1, 5, 3})
+	p.NoWillProperties = p.NoWillProperties && !since(Version{1, 6, 2})
+	if v.Compare(Version{1, 5, 9}) >= 0 && v.Compare(Version{1, 6, 0}) < 0 || since(Version{1, 6, 6}) {
+		p.MaxLevels = 0 // it has a limit of 200 itself
+	}
+	return p
+}
+
+// ParseProfile returns the profile of a name: "none", "legacy", or that of a
+// range of versions, with all that its worst version needs.
+func ParseProfile(name string) (Profile, bool) {
+	switch name {
+	case "none":
+		return Profile{Name: name}, true
+	case legacy.Name:
+		return legacy, true
+	}
+	for _, p := range profiles {
+		if p.Name == name {
+			return p.Profile, true
+		}
+	}
+	return Profile{}, false
 }
