@@ -25,6 +25,7 @@ type settings struct {
 	rules     []string // each as YAML; all is allowed
 	limits    string   // as YAML
 	admin     string   // its address
+	more      string   // as YAML; other keys
 }
 
 func (s settings) yaml() string {
@@ -43,6 +44,9 @@ func (s settings) yaml() string {
 	if s.admin == "" {
 		s.admin = "127.0.0.1:0"
 	}
+	if s.more == "" {
+		s.more = "broker_profile: legacy" // and no connection to ask for the broker's version
+	}
 	return fmt.Sprintf(`
 listeners: %s
 backends: [{name: broker, servers: [{address: %q}]}]
@@ -50,10 +54,11 @@ authn: %s
 limits: %s
 admin: {address: %q}
 log: {format: json, audit: audit.log}
+%s
 authz:
   rules:
     - %s
-`, s.listeners, s.broker, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "))
+`, s.listeners, s.broker, s.authn, s.limits, s.admin, s.more, strings.Join(s.rules, "\n    - "))
 }
 
 // tlsListener is a listener with TLS and more keys of its own.

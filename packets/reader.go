@@ -62,6 +62,7 @@ func (r *Reader) next(whole int) (*Packet, error) {
 	}
 	switch {
 	case r.Max > 0 && size > r.Max, need > maxWhole:
+		r.glimpse(h, b)
 		return nil, errTooLarge
 	case len(b) < need:
 		r.want = need
@@ -81,6 +82,18 @@ func (r *Reader) next(whole int) (*Packet, error) {
 	r.r += here
 	r.rest = p.Rest
 	return p, nil
+}
+
+// glimpse looks for the version of a CONNECT that is too large, so that its
+// refusal can be told.
+func (r *Reader) glimpse(h header, b []byte) {
+	if h.typ != CONNECT {
+		return
+	}
+	front, c := body(b[h.size:]), Connect{}
+	if v, err := parseProtocol(&front, &c); err == nil {
+		r.Version = v
+	}
 }
 
 // Chunk moves past the buffered bytes of the payload of a PUBLISH that had a

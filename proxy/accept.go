@@ -16,6 +16,9 @@ func (c *conn) accept() error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkNames(); err != nil {
+		return err
+	}
 	if err := c.authenticate(); err != nil {
 		return err
 	}
@@ -64,6 +67,17 @@ func (c *conn) takeConnect(p *packets.Packet) error {
 		return &ending{end: EndDenied, code: packets.BadAuthenticationMethod, err: errors.New("enhanced authentication is not offered")}
 	}
 	return nil
+}
+
+// checkNames refuses a user name that could pass for a wildcard before anybody is
+// asked about it.
+func (c *conn) checkNames() error {
+	if c.policy.Lax.Has(packets.CheckName) || filters.PlainName(string(c.connect.Username)) {
+		return nil
+	}
+	return &ending{end: EndDenied, code: packets.NotAuthorized, err: &packets.Error{
+		Code: packets.NotAuthorized, Msg: "user name has a wildcard or control character", Check: packets.CheckName,
+	}}
 }
 
 func connectError(err error) error {

@@ -10,7 +10,7 @@ import (
 // connectVersion refuses MQTT 5.0 in front of brokers that do not speak it. They
 // would refuse it too, in a way that old clients of theirs expect.
 func connectVersion(f *filter, s *filters.Session, _ *packets.Packet) (filters.Verdict, bool) {
-	if f.Profile.NoV5 && s.Version == packets.V5 {
+	if f.Broker.Profile().NoV5 && s.Version == packets.V5 {
 		return end(packets.UnsupportedProtocolVersion, "C5: the broker does not speak MQTT 5.0")
 	}
 	return pass()
@@ -35,7 +35,7 @@ func connectNames(f *filter, s *filters.Session, p *packets.Packet) (filters.Ver
 
 func (f *filter) plain(name string) bool {
 	return filters.PlainName(name) && !strings.HasPrefix(name, "$") &&
-		!(f.Profile.NoSlashInNames && strings.Contains(name, "/"))
+		!(f.Broker.Profile().NoSlashInNames && strings.Contains(name, "/"))
 }
 
 // will judges the Will's topics as topic does those of a PUBLISH.
@@ -46,7 +46,7 @@ func will(f *filter, _ *filters.Session, p *packets.Packet) (filters.Verdict, bo
 		return end(packets.MalformedPacket, "C13: "+err.Error())
 	case c.Will == nil:
 		return pass()
-	case f.Profile.NoWillProperties && len(c.Will.Props) > 0:
+	case f.Broker.Profile().NoWillProperties && len(c.Will.Props) > 0:
 		return end(packets.ImplementationSpecificError, "C13: the broker does not bear properties of a Will")
 	}
 	if why := f.badName(c.Will.Topic, c.Will.Props); why != "" {

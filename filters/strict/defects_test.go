@@ -135,6 +135,10 @@ func TestProfileOf(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, p, ok)
 		}
 	}
+	var unknown *Broker
+	if got := unknown.Profile(); got.Name != "legacy" {
+		t.Errorf("an unknown broker has the profile %q", got.Name)
+	}
 	if _, ok := ParseProfile("auto"); ok {
 		t.Error("auto is no profile")
 	}

@@ -79,7 +79,7 @@ func acknowledgement(_ *filter, s *filters.Session, p *packets.Packet) (filters.
 // than we do, answers it, unless it does not bear that.
 func release(f *filter, s *filters.Session, p *packets.Packet) (filters.Verdict, bool) {
 	stage, _ := s.Stage(p.ID)
-	if stage != filters.Idle || !f.Profile.LocalAcks {
+	if stage != filters.Idle || !f.Broker.Profile().LocalAcks {
 		return pass()
 	}
 	b := packets.AppendAck(nil, s.Version, packets.PUBCOMP, p.ID, packets.PacketIdentifierNotFound)

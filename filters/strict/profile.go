@@ -1,6 +1,27 @@
 package strict
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// Broker is the profile of the broker, as far as it is known. The filters of all
+// sessions share one, so that they follow when it becomes known. Nil and the zero
+// Broker keep the profile legacy.
+type Broker struct{ profile atomic.Pointer[Profile] }
+
+// Set puts p in force.
+func (b *Broker) Set(p Profile) { b.profile.Store(&p) }
+
+// Profile returns the profile in force.
+func (b *Broker) Profile() *Profile {
+	if b != nil {
+		if p := b.profile.Load(); p != nil {
+			return p
+		}
+	}
+	return &legacy
+}
 
 // Profile is what is kept from a broker because it does not bear it. The zero
 // Profile keeps nothing from it.

@@ -18,10 +18,10 @@ import (
 
 // Options are how strict to be.
 type Options struct {
-	Log     packets.Checks // let through and noted in Verdict.Broken
-	Off     packets.Checks // not made
-	Limits  Limits
-	Profile Profile
+	Log    packets.Checks // let through and noted in Verdict.Broken
+	Off    packets.Checks // not made
+	Limits Limits
+	Broker *Broker
 }
 
 // Limits bound what one client may ask for. Zero means no limit.

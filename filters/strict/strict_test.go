@@ -80,6 +80,12 @@ func show(v filters.Verdict) string {
 	return fmt.Sprintf("rewrite %x", v.Packet)
 }
 
+func broker(p Profile) *Broker {
+	b := &Broker{}
+	b.Set(p)
+	return b
+}
+
 func publish(v packets.Version, flags byte, id uint16, topic string, ps ...byte) []byte {
 	return packets.AppendPublish(nil, v, flags, []byte(topic), id, ps, nil, 0)
 }
@@ -304,7 +310,7 @@ func TestConnect(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newTalk(t, v, Options{Limits: Limits{TopicLevels: 3}, Profile: tt.profile})
+			c := newTalk(t, v, Options{Limits: Limits{TopicLevels: 3}, Broker: broker(tt.profile)})
 			c.s = tt.session
 			c.s.Version = v
 			c.client(tt.name, tt.packet, tt.want)
@@ -315,20 +321,20 @@ func TestConnect(t *testing.T) {
 // TestProfiles: what single brokers do not bear.
 func TestProfiles(t *testing.T) {
 	const v = packets.V311
-	c := newTalk(t, v, Options{Profile: Profile{OnlySYS: true}})
+	c := newTalk(t, v, Options{Broker: broker(Profile{OnlySYS: true})})
 	c.client("$SYS", publish(v, 0, 0, "$SYS/a"), "pass")
 	c.client("another", publish(v, 0, 0, "$x/y"), "drop")
 	c.client("subscribed to", subscribe(v, 1, "$x/y"), "reply "+hex(suback(v, 1, 0x80)))
 	c.client("and not any more", unsubscribe(v, 1, "$x/y"), "reply b0020001")
 
-	c = newTalk(t, v, Options{Profile: Profile{LocalAcks: true}})
+	c = newTalk(t, v, Options{Broker: broker(Profile{LocalAcks: true})})
 	c.client("an unknown PUBREL is answered here", ack(v, packets.PUBREL, 7), "reply 70020007")
 
-	c = newTalk(t, v, Options{Profile: Profile{MaxLevels: 2}, Limits: Limits{TopicLevels: 5}})
+	c = newTalk(t, v, Options{Broker: broker(Profile{MaxLevels: 2}), Limits: Limits{TopicLevels: 5}})
 	c.client("two levels", publish(v, 0, 0, "a/b"), "pass")
 	c.client("three", publish(v, 0, 0, "a/b/c"), "drop")
 
-	c = newTalk(t, v, Options{Profile: Profile{ShareExcludes: true}})
+	c = newTalk(t, v, Options{Broker: broker(Profile{ShareExcludes: true})})
 	c.client("shared", subscribe(v, 1, "$share/g/T"), "pass")
 	c.client("the same not shared", subscribe(v, 2, "T", "U"), "rewrite "+hex(subscribe(v, 2, "U")))
 	c.client("another, shared", subscribe(v, 3, "$share/g/U"), "reply "+hex(suback(v, 3, 0x80)))

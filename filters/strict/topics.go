@@ -30,7 +30,7 @@ func (f *filter) badName(name []byte, ps packets.Properties) string {
 // badTopic says which limit a Topic Name or Filter is over.
 func (f *filter) badTopic(t []byte) string {
 	levels := f.Limits.TopicLevels
-	if most := f.Profile.MaxLevels; most > 0 && (levels == 0 || most < levels) {
+	if most := f.Broker.Profile().MaxLevels; most > 0 && (levels == 0 || most < levels) {
 		levels = most
 	}
 	switch {
@@ -38,7 +38,7 @@ func (f *filter) badTopic(t []byte) string {
 		return "limits.max_topic_length"
 	case levels > 0 && bytes.Count(t, slash) >= levels: // recursion of the broker [CVE-2019-11779]
 		return "limits.max_topic_levels"
-	case f.Profile.OnlySYS && len(t) > 0 && t[0] == '$' && !bytes.Equal(t, sysRoot) && !bytes.HasPrefix(t, sysTree):
+	case f.Broker.Profile().OnlySYS && len(t) > 0 && t[0] == '$' && !bytes.Equal(t, sysRoot) && !bytes.HasPrefix(t, sysTree):
 		return "the broker bears no topic with $ but $SYS" // [CVE-2018-12543]
 	}
 	return ""
@@ -69,7 +69,7 @@ func topicFilters(f *filter, s *filters.Session, p *packets.Packet) (filters.Ver
 // subscriptions bounds the subscriptions of a session, and keeps apart what the
 // broker does not bear together.
 func subscriptions(f *filter, s *filters.Session, p *packets.Packet) (filters.Verdict, bool) {
-	if f.Limits.Subscriptions == 0 && !f.Profile.ShareExcludes {
+	if f.Limits.Subscriptions == 0 && !f.Broker.Profile().ShareExcludes {
 		return pass()
 	}
 	var judged []filters.Judgement
@@ -80,7 +80,7 @@ func subscriptions(f *filter, s *filters.Session, p *packets.Packet) (filters.Ve
 		again := s.Subscribed(filter)
 		switch {
 		case !f.Lax().Has(packets.CheckFilter) && f.badTopic(text) != "": // refused already
-		case f.Profile.ShareExcludes && excluded(filter, held):
+		case f.Broker.Profile().ShareExcludes && excluded(filter, held):
 			// Taking one of the two back frees what the other uses [CVE-2024-8376].
 			judged = refuse(judged, p, i, packets.SharedSubscriptionsNotSupported, "C15: the broker does not bear a filter shared and not shared in one session")
 		case !again && f.Limits.Subscriptions > 0 && len(held) >= f.Limits.Subscriptions:

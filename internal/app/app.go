@@ -49,7 +49,8 @@ type App struct {
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
 
-	mu        sync.Mutex // guards the rest
+	mu        sync.Mutex         // guards the rest
+	stopProbe context.CancelFunc // ends the question what the broker is; nil: nobody asks
 	listeners []*listener
 	retired   []*proxy.Listener // no longer configured, perhaps with sessions
 }
@@ -179,6 +180,9 @@ func (a *App) ready() error {
 func (a *App) Shutdown() error {
 	a.draining.Store(true)
 	a.mu.Lock()
+	if a.stopProbe != nil {
+		a.stopProbe()
+	}
 	for _, l := range a.listeners {
 		_ = l.socket.Close()
 	}

@@ -46,7 +46,7 @@ type shared struct {
 	pool     *password.Pool
 	sessions *filters.Store
 	retained *authz.Retained
-	profile  *profileOf
+	broker   *strict.Broker
 }
 
 // maxAway and maxRetained bound what is remembered of sessions whose clients are
@@ -62,7 +62,7 @@ func newShared() shared {
 		pool:     password.NewPool(runtime.GOMAXPROCS(0)),
 		sessions: filters.NewStore(maxAway),
 		retained: authz.NewRetained(maxRetained),
-		profile:  &profileOf{},
+		broker:   &strict.Broker{},
 	}
 }
 
@@ -280,7 +280,7 @@ func (b *builder) strict() strict.Options {
 			Subscriptions:       limits.MaxSubscriptions,
 			UserProperties:      limits.MaxUserProperties,
 		},
-		Profile: b.profile(),
+		Broker: b.shared.broker,
 	}
 }
 

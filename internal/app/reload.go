@@ -90,6 +90,7 @@ func (a *App) apply(b *built) error {
 	// From here nothing fails.
 	a.shared.gate.SetLimits(gateLimits(b.config))
 	a.current.Store(b)
+	a.shield(b)
 	for i, l := range next {
 		a.serve(l, b.policies[i])
 	}

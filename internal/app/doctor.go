@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mqttward/mqttward/filters/strict"
+)
+
+// expiresSoon is how long before its end a certificate is warned of.
+const expiresSoon = 30 * 24 * time.Hour
+
+// The grades of a Finding.
+const (
+	GradeOK   = "ok"
+	GradeWarn = "warn"
+	GradeFail = "fail"
+)
+
+// Finding is one result of Doctor.
+type Finding struct{ Grade, Text string }
+
+// Doctor probes a deployment: whether the broker is there, what it is, whether
+// clients reach it around the proxy, which certificates end soon, and what is weak
+// in the configuration at path. It sends packets to the broker alone.
+func Doctor(ctx context.Context, path string, flags *pflag.FlagSet) ([]Finding, error) {
+	e, err := NewExplainer(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	d := &doctor{built: e.built}
+	d.reach(ctx)
+	d.around()
+	d.certificates(time.Now())
+	for _, w := range e.built.config.Warnings() {
+		d.note(GradeWarn, "%s", w)
+	}
+	return d.findings, nil
+}
+
+// doctor collects findings.
+type doctor struct {
+	built    *built
+	findings []Finding
+}
+
+func (d *doctor) note(grade, format string, args ...any) {
+	d.findings = append(d.findings, Finding{grade, fmt.Sprintf(format, args...)})
+}
+
+// reach dials the broker and asks what it is.
+func (d *doctor) reach(ctx context.Context) {
+	address := d.built.config.Backends[0].Servers[0].Address
+	dial, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	conn, err := d.built.broker.Dial(dial)
+	if err != nil {
+		d.note(GradeFail, "broker %s: %v", address, err)
+		return
+	}
+	_ = conn.Close()
+	d.note(GradeOK, "broker %s: reached", address)
+	text, err := brokerVersion(ctx, d.built)
+	if err != nil {
+		d.note(GradeWarn, "broker version: %v; the profile is legacy", err)
+		return
+	}
+	d.note(GradeOK, "broker version: %s, profile %s", text, profileOf(text).Name)
+	if configured := d.built.config.BrokerProfile; configured != "auto" {
+		d.note(GradeWarn, "broker_profile: %s holds, not that of the version", configured)
+	}
+	d.defects(text)
+}
+
+// defects lists the known defects of the broker's version.
+func (d *doctor) defects(text string) {
+	v, ok := strict.ParseVersion(text)
+	if !ok {
+		d.note(GradeWarn, "no list of this broker's known defects is kept")
+		return
+	}
+	for _, defect := range strict.Defects() {
+		if !defect.Affects(v) {
+			continue
+		}
+		grade, line := GradeOK, fmt.Sprintf("%s: %s: %s", defect.ID, defect.Shield, defect.What)
+		if defect.Shield == strict.Partly {
+			grade = GradeWarn
+		}
+		if defect.Shield == strict.Not {
+			grade = GradeFail
+			line = fmt.Sprintf("%s: not shielded: %s", defect.ID, defect.What)
+		}
+		var by []string
+		for _, c := range defect.Checks {
+			by = append(by, c.String())
+		}
+		if defect.How != "" {
+			by = append(by, defect.How)
+		}
+		if len(by) > 0 {
+			line += " (" + strings.Join(by, ", ") + ")"
+		}
+		d.note(grade, "%s", line)
+	}
+}
+
+// around says whether clients can reach the broker without the proxy.
+func (d *doctor) around() {
+	address := d.built.config.Backends[0].Servers[0].Address
+	if !address.Local() {
+		d.note(GradeWarn, "the broker is on the network: nothing here can tell whether clients reach it around the proxy; a firewall has to see to it")
+		return
+	}
+	network, target := address.Split()
+	if network == "unix" {
+		d.note(GradeOK, "the broker is behind a socket of this machine")
+		return
+	}
+	open := false
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		data, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for _, at := range listening(string(data), target[strings.LastIndexByte(target, ':')+1:]) {
+			open = true
+			d.note(GradeWarn, "something listens on %s, the broker perhaps: clients reach it around the proxy (Mosquitto: listener PORT 127.0.0.1)", at)
+		}
+	}
+	if !open {
+		d.note(GradeOK, "nobody listens on the broker's port but on loopback")
+	}
+}
+
+// certificates warns of those that end soon.
+func (d *doctor) certificates(now time.Time) {
+	for i, l := range d.built.config.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		path := fmt.Sprintf("listeners[%d].tls", i)
+		for j, pair := range l.TLS.Certificates {
+			d.certificate(now, fmt.Sprintf("%s.certificates[%d]", path, j), pair.Cert)
+		}
+		if l.TLS.ClientCA != "" {
+			d.certificate(now, path+".client_ca", l.TLS.ClientCA)
+		}
+	}
+}
+
+func (d *doctor) certificate(now time.Time, path, file string) {
+	list, err := certificatesIn(file)
+	if err != nil {
+		d.note(GradeFail, "%s: %v", path, err)
+		return
+	}
+	for _, c := range list {
+		grade, text := expiry(now, c)
+		d.note(grade, "%s: %q %s", path, c.Subject.CommonName, text)
+	}
+}
+
+func expiry(now time.Time, c *x509.Certificate) (grade, text string) {
+	day := c.NotAfter.Format(time.DateOnly)
+	switch left := c.NotAfter.Sub(now); {
+	case left < 0:
+		return GradeFail, "has expired on " + day
+	case left < expiresSoon:
+		return GradeWarn, "expires on " + day
+	}
+	return GradeOK, "is valid until " + day
+}
