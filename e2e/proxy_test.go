@@ -124,6 +124,7 @@ func proxyFolder(t *testing.T, s settings) string {
 	issue(t, authority(), dir, "server", pki.Options{CN: "localhost", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	write(t, filepath.Join(dir, "ca.crt"), string(authority().PEM()))
 	write(t, filepath.Join(dir, "users.passwd"), usersFile())
+	write(t, filepath.Join(dir, "owners.passwd"), ownersFile())
 	write(t, filepath.Join(dir, "mqttward.yaml"), s.yaml())
 	return dir
 }
