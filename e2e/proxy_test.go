@@ -90,7 +90,13 @@ type proxy struct {
 // startProxy starts a proxy with a folder of its own.
 func startProxy(t *testing.T, s settings) *proxy {
 	t.Helper()
-	p := &proxy{dir: proxyFolder(t, s)}
+	return startProxyIn(t, proxyFolder(t, s))
+}
+
+// startProxyIn starts a proxy with the configuration in a folder.
+func startProxyIn(t *testing.T, dir string) *proxy {
+	t.Helper()
+	p := &proxy{dir: dir}
 	a, err := app.Start(p.file("mqttward.yaml"), nil, app.Build{Version: "e2e"})
 	if err != nil {
 		t.Fatal(err)
