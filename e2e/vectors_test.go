@@ -210,7 +210,7 @@ func TestDefectsHaveVectors(t *testing.T) {
 		"575314":         true,                                                               // TestDesync/3
 		"CVE-2018-12546": true,                                                               // TestDesync/6
 		"CVE-2021-34434": true,                                                               // TestDesync/5
-		"CVE-2020-13849": true,                                                               // TestKeepAlive in proxy
+		"CVE-2020-13849": true,                                                               // TestLongKeepAlive in proxy
 		"CVE-2018-12550": true, "CVE-2018-12551": true, "CVE-2018-20145": true, "#996": true, // the broker's own security is not used: TestRefusedSubscription, TestDenied, TestCertificate
 	}
 	known := map[string]bool{}
