@@ -43,6 +43,7 @@ type house struct {
 	slots    atomic.Int32 // admitted connections that are not released
 	filters  atomic.Int32 // opened filters that are not closed
 	panics   int          // ERROR lines that the test expects
+	expires  time.Time    // of all identities
 
 	peers []net.Conn // to be closed in the end
 
@@ -90,7 +91,7 @@ func (h *house) Authenticate(_ context.Context, c filters.Credentials) (filters.
 	if string(c.Password) == "wrong" {
 		return filters.Identity{Method: "users"}, &packets.Error{Code: packets.BadUserNameOrPassword, Msg: "wrong password"}
 	}
-	return filters.Identity{Username: c.Username, Method: "users"}, nil
+	return filters.Identity{Username: c.Username, Method: "users", Expires: h.expires}, nil
 }
 
 // Dial counts.
