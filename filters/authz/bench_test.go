@@ -70,3 +70,30 @@ func benchmarkPolicy(b *testing.B, own, others int) *Policy {
 	}
 	return compiled(b, append(rules, allow("plant/line-a/#"))...)
 }
+
+// BenchmarkDeliveryAgain judges the same delivery again and again.
+func BenchmarkDeliveryAgain(b *testing.B) { benchmarkDelivery(b, 0, "temperature", "temperature") }
+
+// BenchmarkDelivery judges deliveries that the last rule allows, each with
+// another topic than the one before.
+func BenchmarkDelivery(b *testing.B) { benchmarkDelivery(b, 0, "temperature", "temperaturf") }
+
+// BenchmarkRetained judges retained messages, of a publisher that is known.
+func BenchmarkRetained(b *testing.B) { benchmarkDelivery(b, 1, "temperature", "temperaturf") }
+
+func benchmarkDelivery(b *testing.B, flags byte, one, another string) {
+	policy, s := benchmarkPolicy(b, 10, 1000).With(NewRetained(10)), user("bob")
+	f := policy.Deliveries().(filters.Opener).Open(s)
+	p, next := delivered(b, flags, "plant/line-a/robot/"+one), delivered(b, flags, "plant/line-a/robot/"+another)
+	if flags != 0 {
+		policy.View(s).Filter(time.Time{}, s, p)
+		policy.View(s).Filter(time.Time{}, s, next)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, next = next, p
+		if f.Filter(time.Time{}, s, p).Action != filters.Forward {
+			b.Fatal("not allowed")
+		}
+	}
+}

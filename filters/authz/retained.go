@@ -2,84 +2,179 @@ package authz
 
 import (
 	"container/list"
+	"crypto/x509"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
 
-// maxRetainedTopic bounds the topics that are remembered, in bytes.
+// maxRetainedTopic bounds the topics that are noted, in bytes.
 const maxRetainedTopic = 1024
 
-// Retained remembers who set the retained messages, so that those of a publisher
-// that has lost its right are not delivered to new subscribers [CVE-2018-12546].
-// It is bounded: what was set longest ago is forgotten first, and delivered.
+// Retained remembers who has set which retained message, so that it is not
+// delivered any more when its publisher has lost the right to it
+// [CVE-2018-12546]. The broker would keep delivering it.
+//
+// Sessions share it, and it outlives the policies of reloads. Only retained
+// messages cost anything. When it is full it forgets the topic that was not
+// used for the longest time; a message whose publisher is not known passes, and
+// so does one on a topic of more than 1 KiB. A nil or zero Retained knows nobody.
 type Retained struct {
-	mu      sync.Mutex
-	max     int
-	setters map[string]*list.Element // of setter, by topic
-	order   *list.List               // the oldest first
+	max int
+
+	mu     sync.Mutex
+	topics map[string]*note
+	used   *list.List // of *note; the last used first
 }
 
-// setter is who set the retained message of a topic.
-type setter struct {
-	topic   string
-	session *filters.Session // what rules may know of it
+// note says who has set the retained message of a topic.
+type note struct {
+	topic string
+	qos   packets.QoS
+	who   *publisher
+	place *list.Element // in used
 }
 
-// NewRetained returns a memory of up to max topics.
-func NewRetained(max int) *Retained {
-	return &Retained{max: max, setters: make(map[string]*list.Element), order: list.New()}
+// NewRetained returns a table of at most limit topics.
+func NewRetained(limit int) *Retained {
+	return &Retained{max: limit, topics: make(map[string]*note), used: list.New()}
 }
 
-// note remembers that s sets, or with an empty payload clears, the retained
-// message of p's topic [MQTT-3.3.1-6].
-func (r *Retained) note(s *filters.Session, p *packets.Packet) {
-	if r == nil || len(p.Topic) > maxRetainedTopic {
+// With returns the policy with a memory of who has set retained messages. Its
+// Views write it and its Deliveries judge by it.
+func (p *Policy) With(r *Retained) *Policy {
+	return &Policy{rules: p.rules, retained: r}
+}
+
+// set notes that who has set the retained message of topic.
+func (r *Retained) set(topic []byte, qos packets.QoS, who *publisher) {
+	if len(topic) > maxRetainedTopic || r.max <= 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old, ok := r.setters[string(p.Topic)]; ok {
-		r.forget(old)
-	}
-	if len(p.Payload)+p.Rest == 0 {
+	if n, ok := r.topics[string(topic)]; ok {
+		n.qos, n.who = qos, who
+		r.used.MoveToFront(n.place)
 		return
 	}
-	who := &filters.Session{
-		Version: s.Version, ClientID: s.ClientID, Identity: s.Identity, Certificate: s.Certificate,
-		RemoteAddr: s.RemoteAddr, Listener: s.Listener,
+	if oldest := r.used.Back(); r.used.Len() >= r.max {
+		n, _ := oldest.Value.(*note)
+		r.remove(n)
 	}
-	topic := string(p.Topic)
-	r.setters[topic] = r.order.PushBack(setter{topic, who})
-	if r.order.Len() > r.max {
-		r.forget(r.order.Front())
-	}
+	n := &note{topic: string(topic), qos: qos, who: who}
+	n.place = r.used.PushFront(n)
+	r.topics[n.topic] = n
 }
 
-func (r *Retained) forget(e *list.Element) {
-	if s, ok := r.order.Remove(e).(setter); ok {
-		delete(r.setters, s.topic)
-	}
-}
-
-// judge decides whether the retained message p may be delivered, as far as that
-// depends on who set it.
-func (r *Retained) judge(policy *Policy, p *packets.Packet) Decision {
+// clear forgets topic, which has no retained message any more.
+func (r *Retained) clear(topic []byte) {
 	r.mu.Lock()
-	e, ok := r.setters[string(p.Topic)]
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if n, ok := r.topics[string(topic)]; ok {
+		r.remove(n)
+	}
+}
+
+func (r *Retained) remove(n *note) {
+	r.used.Remove(n.place)
+	delete(r.topics, n.topic)
+}
+
+// judge decides by the rules of policy whether the publisher of the retained
+// message of topic may publish it.
+func (r *Retained) judge(policy *Policy, topic []byte) Decision {
+	n, ok := r.find(topic)
 	if !ok {
 		return Decision{Allowed: true}
 	}
-	s, _ := e.Value.(setter)
-	view := policy.View(s.session)
-	for qos := range packets.QoS(3) {
-		if d := view.Publish(p.Topic, qos, true); d.Allowed {
-			return d
-		}
+	return n.who.view(policy).Publish(topic, n.qos, true)
+}
+
+func (r *Retained) find(topic []byte) (note, bool) {
+	if r == nil {
+		return note{}, false
 	}
-	d := view.Publish(p.Topic, p.QoS(), true)
-	d.Rule = "its publisher: " + d.Rule
-	return d
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, ok := r.topics[string(topic)]
+	if !ok {
+		return note{}, false
+	}
+	r.used.MoveToFront(n.place)
+	return *n, true
+}
+
+// publisher is what rules know of a session, which may have ended.
+type publisher struct {
+	clientID    string
+	identity    filters.Identity
+	certificate *x509.Certificate
+	remoteAddr  netip.AddrPort
+	listener    string
+
+	judged atomic.Pointer[judged] // a subscriber to # asks for one publisher many times
+}
+
+// judged is the View of a publisher and the policy that it is of.
+type judged struct {
+	policy *Policy
+	view   *View
+}
+
+func newPublisher(s *filters.Session) *publisher {
+	return &publisher{
+		clientID:    s.ClientID,
+		identity:    s.Identity,
+		certificate: s.Certificate,
+		remoteAddr:  s.RemoteAddr,
+		listener:    s.Listener,
+	}
+}
+
+// view returns the View of the publisher by the policy.
+func (p *publisher) view(policy *Policy) *View {
+	if j := p.judged.Load(); j != nil && j.policy == policy {
+		return j.view
+	}
+	view := policy.view(&filters.Session{
+		ClientID:    p.clientID,
+		Identity:    p.identity,
+		Certificate: p.certificate,
+		RemoteAddr:  p.remoteAddr,
+		Listener:    p.listener,
+	}, func(r *rule) bool { return r.Publish })
+	p.judged.Store(&judged{policy, view})
+	return view
+}
+
+// retain notes a retained message that goes on. One without payload clears
+// what was retained [MQTT-3.3.1-6].
+func (v *View) retain(s *filters.Session, p *packets.Packet) {
+	switch {
+	case v.retained == nil:
+	case len(p.Payload) == 0 && p.Rest == 0:
+		v.retained.clear(p.Topic)
+	default:
+		if v.who == nil {
+			v.who = newPublisher(s)
+		}
+		v.retained.set(p.Topic, p.QoS(), v.who)
+	}
+}
+
+// retainWill is retain for the Will in a CONNECT, which is about to be
+// published.
+func (v *View) retainWill(s *filters.Session, p *packets.Packet) {
+	c, err := p.Connect()
+	switch {
+	case err != nil || c.Will == nil || !c.Will.Retain || v.retained == nil:
+	case len(c.Will.Payload) == 0:
+		v.retained.clear(c.Will.Topic)
+	default:
+		v.retained.set(c.Will.Topic, c.Will.QoS, newPublisher(s))
+	}
 }

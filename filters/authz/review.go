@@ -3,78 +3,77 @@ package authz
 import (
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/packets/topics"
 )
 
-// Review judges by the rules of now what an earlier View has let go on: a
-// PUBLISH, the Will of a CONNECT, or the filters of subscriptions with the QoS
-// that was granted. A subscription keeps its right if it may be had with any QoS
-// up to that.
-func (v *View) Review(_ *filters.Session, p *packets.Packet) filters.Verdict {
+// Review judges p by the rules of now. A subscription is still right if a rule
+// allows it with its QoS or a lower one: the broker has granted one of them.
+func (v *View) Review(s *filters.Session, p *packets.Packet) filters.Verdict {
 	var d Decision
 	switch p.Type {
+	case packets.SUBSCRIBE:
+		return subscribe(p, func(filter []byte, qos packets.QoS) Decision {
+			group, filter, _ := topics.Share(filter)
+			return v.readUpTo(group, filter, qos)
+		})
 	case packets.PUBLISH:
 		d = v.Publish(p.Topic, p.QoS(), p.Retain())
 	case packets.CONNECT:
 		d = v.will(p)
-	case packets.SUBSCRIBE:
-		return v.reviewSubscriptions(p)
+		if d.Allowed {
+			v.retainWill(s, p)
+		}
 	default:
 		return filters.Pass()
 	}
-	if d.Allowed {
-		return filters.Pass()
+	if !d.Allowed {
+		return filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: d.Rule}
 	}
-	return filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: d.Rule}
+	return filters.Pass()
 }
 
-func (v *View) reviewSubscriptions(p *packets.Packet) filters.Verdict {
-	out := filters.Pass()
-	for filter, options := range p.Subscriptions() {
-		j := filters.Judgement{Reason: packets.NotAuthorized}
-		for qos := range options.QoS() + 1 {
-			d := v.Subscribe(filter, qos)
-			j.Rule = d.Rule
-			if d.Allowed {
-				j = filters.Judgement{}
-				break
-			}
-		}
-		out.Filters = append(out.Filters, j)
-	}
-	return out
-}
-
-// Limit lowers o to what some rule of the view allows. A client that may not
-// publish or subscribe at all is told nothing: each refusal will say why.
+// Limit lowers o to what some rule allows. It takes no account of denials and
+// lowers only what is certain; to a client that may not publish at all, the
+// limits of publishing say nothing.
 func (v *View) Limit(o *filters.Offer) {
-	var publish, retain, subscribe, wildcard bool
-	var most packets.QoS
-	for i := range v.rules {
-		r := &v.rules[i]
+	var publish, subscribe, retain, wildcard bool
+	var qos packets.QoS
+	for _, r := range v.rules {
 		if r.Deny {
 			continue
 		}
 		if r.Rule.Publish {
 			publish = true
+			qos = max(qos, r.highestQoS())
 			retain = retain || r.Retain == nil || *r.Retain
-			for q, allowed := range r.qos {
-				if allowed {
-					most = max(most, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
-				}
-			}
 		}
 		if r.Rule.Subscribe {
 			subscribe = true
-			for _, t := range r.topics {
-				wildcard = wildcard || t.wild()
-			}
+			wildcard = wildcard || r.hasWildcard()
 		}
 	}
 	if publish {
-		o.MaximumQoS = min(o.MaximumQoS, most)
+		o.MaximumQoS = min(o.MaximumQoS, qos)
 		o.Retain = o.Retain && retain
 	}
-	if subscribe {
-		o.Wildcard = o.Wildcard && wildcard
+	o.Wildcard = o.Wildcard && wildcard
+	o.Shared = o.Shared && subscribe
+}
+
+func (r *rule) highestQoS() packets.QoS {
+	for q := packets.QoS(2); q > 0; q-- {
+		if r.qos[q] {
+			return q
+		}
 	}
+	return 0
+}
+
+func (r viewRule) hasWildcard() bool {
+	for _, t := range r.topics {
+		if !topics.ValidName(t.text) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,9 +3,9 @@
 //
 // The rules that can apply to a client at all are chosen, and their
 // placeholders filled in, once per session; what is left per packet is a walk
-// over few topic patterns. The package judges what clients send: PUBLISH,
-// SUBSCRIBE and the Will in CONNECT. It does not judge what a broker delivers:
-// a subscription is granted only if all that it can deliver is allowed.
+// over few topic patterns. A Policy judges what clients send: PUBLISH,
+// SUBSCRIBE and the Will in CONNECT. Its Deliveries judge the messages that a
+// broker sends: a subscription may be wider than what is delivered for it.
 //
 // It fails closed: names and networks that no client could have are refused
 // when rules are compiled, a placeholder without a safe value makes a rule that
@@ -39,22 +39,18 @@ type Rule struct {
 	Deny      bool // instead of allow
 	Publish   bool
 	Subscribe bool
-	Receive   bool // without it, Subscribe speaks of deliveries too
+	Receive   bool // is delivered; a rule with Subscribe speaks of this too, without it
 
-	Topics []string // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
-	QoS    []packets.QoS
-	Retain *bool // PUBLISH only
+	Topics []string      // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
+	QoS    []packets.QoS // of a message or a subscription; of a delivery only with Receive, see compileReceive
+	Retain *bool         // PUBLISH only
 }
 
 // Policy is a compiled list of rules. It does not change.
 type Policy struct {
 	rules    []rule
-	retained *Retained
+	retained *Retained // nil: nobody remembers
 }
-
-// Remember returns p with a memory of who sets retained messages. It is shared
-// by all sessions, and by the policies of later configurations.
-func (p *Policy) Remember(r *Retained) *Policy { return &Policy{rules: p.rules, retained: r} }
 
 // rule is a Rule ready to be applied.
 type rule struct {
@@ -63,6 +59,8 @@ type rule struct {
 	topics []pattern
 	fixed  []topic // topics, if they are the same for everybody
 	qos    [3]bool
+
+	receives [3]bool // the QoS of the deliveries that the rule speaks of
 }
 
 // Validate returns what is wrong with the rule.
@@ -102,6 +100,7 @@ func compile(r Rule) (rule, error) {
 	if err := c.compileQoS(); err != nil {
 		return c, err
 	}
+	c.compileReceive()
 	err := c.compileTopics()
 	return c, err
 }
@@ -148,4 +147,17 @@ func (r *rule) compileQoS() error {
 		r.qos[q] = true
 	}
 	return nil
+}
+
+// compileReceive tells which deliveries the rule speaks of. The QoS of a rule
+// about subscriptions says nothing of messages, which arrive with that QoS or
+// a lower one: it allows them all, and denies none.
+func (r *rule) compileReceive() {
+	every := [3]bool{true, true, true}
+	switch {
+	case r.Receive:
+		r.receives = r.qos
+	case r.Subscribe && (!r.Deny || r.qos == every):
+		r.receives = every
+	}
 }

@@ -31,8 +31,12 @@ func (r *rule) compileTopics() error {
 			return err
 		}
 		p := pattern{template: t, literal: literal}
-		if _, ok := p.expand(sampleValue); !ok {
+		sample, ok := p.expand(sampleValue)
+		switch {
+		case !ok:
 			return fmt.Errorf("no topic filter: %s", entry)
+		case r.Deny && r.Receive && !r.Subscribe && sample.subscription():
+			return fmt.Errorf("denies no delivery, only a subscription: %s", entry)
 		}
 		fixed = fixed && len(t.Placeholders()) == 0
 		r.topics = append(r.topics, p)
@@ -120,17 +124,18 @@ func (t topic) names(name []byte) bool {
 	return topics.Match(t.text, name)
 }
 
-// delivers reports whether t is about the message topic name, which comes by a
-// subscription that is not known. One that was granted to the letter delivers
-// all that it matches; one that is denied, or is a group's, may not be the one.
+// subscription reports whether t is about some subscriptions and not about a
+// set of topics: those of a group, or one filter to the letter.
+func (t topic) subscription() bool {
+	return t.group != "" || t.literal && !topics.ValidName(t.text)
+}
+
+// delivers reports whether t, of a rule that allows or denies, is about a
+// message to name that the broker delivers. By which subscription it came is
+// not told: what t grants to one may be it, and what it denies to one may have
+// come by another.
 func (t topic) delivers(name []byte, deny bool) bool {
-	switch {
-	case deny && (t.group != "" || t.literal && !topics.ValidName(t.text)):
-		return false
-	case deny && t.literal:
-		return t.text == string(name)
-	}
-	return topics.Match(t.text, name)
+	return !(deny && t.subscription()) && topics.Match(t.text, name)
 }
 
 // covers reports whether all that the subscription to filter in group, which
@@ -157,9 +162,6 @@ func (t topic) overlaps(group, filter []byte) bool {
 	}
 	return topics.Overlaps(t.text, filter)
 }
-
-// wild reports whether t can cover a filter with wildcards.
-func (t topic) wild() bool { return !topics.ValidName(t.text) }
 
 func (t topic) concerns(group []byte) bool {
 	return t.group == "" || t.group == string(group)

@@ -18,11 +18,12 @@ type Decision struct {
 }
 
 // View is a Policy as it applies to one session. It is a filters.Filter for
-// what the client sends, and used by one goroutine.
+// what the client sends, which one goroutine uses; the other methods only read.
 type View struct {
 	rules    []viewRule
-	last     lastPublish
-	retained *Retained // nil: who sets retained messages is not remembered
+	last     lastDecision
+	retained *Retained
+	who      *publisher // the session, once it has set a retained message
 }
 
 // viewRule is a rule with its topics for the session.
@@ -42,10 +43,15 @@ func (p *Policy) Open(s *filters.Session) filters.Filter { return p.View(s) }
 
 // View returns the rules that apply to s.
 func (p *Policy) View(s *filters.Session) *View {
+	return p.view(s, func(*rule) bool { return true })
+}
+
+// view returns those of the rules that apply to s which are wanted.
+func (p *Policy) view(s *filters.Session, want func(*rule) bool) *View {
 	v, who := &View{retained: p.retained}, subjectOf(s)
 	for i := range p.rules {
 		r := &p.rules[i]
-		if !r.appliesTo(who) {
+		if !want(r) || !r.appliesTo(who) {
 			continue
 		}
 		if own := r.topicsFor(who); len(own) > 0 {
@@ -71,40 +77,11 @@ func (v *View) Publish(name []byte, qos packets.QoS, retain bool) Decision {
 	return Decision{Rule: noRule}
 }
 
-// Subscribe decides about a Topic Filter. Of a Shared Subscription it judges
-// the filter within. An allowing rule must cover the filter. A denying rule
-// decides if it covers it too; what it denies of a wider subscription is kept
-// back on delivery. That would take a message from a whole group
-// [MQTT-4.8.2-6], so a Shared Subscription must not overlap it either.
-func (v *View) Subscribe(filter []byte, qos packets.QoS) Decision {
-	group, filter, shared := topics.Share(filter)
-	return v.read(group, filter, qos, shared)
-}
-
-// read decides about a subscription. If it is whole, nothing of it may be
-// denied.
-func (v *View) read(group, filter []byte, qos packets.QoS, whole bool) Decision {
-	for i := range v.rules {
-		r := &v.rules[i]
-		if !r.Rule.Subscribe || !r.qos[qos] {
-			continue
-		}
-		for _, t := range r.topics {
-			if t.covers(group, filter) || r.Deny && whole && t.overlaps(group, filter) {
-				return Decision{Allowed: !r.Deny, Rule: r.label}
-			}
-		}
-	}
-	return Decision{Rule: noRule}
-}
-
-// Receive decides about a message that the broker delivers. The right to
-// subscribe is that to receive too, and a rule about receiving comes in its
-// place among the others.
+// Receive decides about a message that the broker delivers.
 func (v *View) Receive(name []byte, qos packets.QoS) Decision {
 	for i := range v.rules {
 		r := &v.rules[i]
-		if !r.receives(qos) {
+		if !r.receives[qos] {
 			continue
 		}
 		for _, t := range r.topics {
@@ -116,11 +93,38 @@ func (v *View) Receive(name []byte, qos packets.QoS) Decision {
 	return Decision{Rule: noRule}
 }
 
-// receives reports whether r speaks of deliveries with qos. The QoS of a rule
-// about subscriptions is what may be asked for; messages come with any up to it.
-func (r *rule) receives(qos packets.QoS) bool {
-	if r.Rule.Receive {
-		return r.qos[qos]
+// Subscribe decides about a Topic Filter. Of a Shared Subscription it judges
+// the filter within. An allowing rule must cover the filter, and so must a
+// denying one: what it denies of a wider subscription is not delivered. But it
+// needs only to overlap a Shared Subscription, whose group would lose what is
+// not delivered to one of it [MQTT-4.8.2-6].
+func (v *View) Subscribe(filter []byte, qos packets.QoS) Decision {
+	group, filter, _ := topics.Share(filter)
+	return v.read(group, filter, qos)
+}
+
+func (v *View) read(group, filter []byte, qos packets.QoS) Decision {
+	for i := range v.rules {
+		r := &v.rules[i]
+		if !r.Rule.Subscribe || !r.qos[qos] {
+			continue
+		}
+		// A rule that no delivery is judged by has to refuse the overlap here.
+		whole := !r.Deny || len(group) == 0 && r.receives[qos]
+		for _, t := range r.topics {
+			if t.covers(group, filter) || !whole && t.overlaps(group, filter) {
+				return Decision{Allowed: !r.Deny, Rule: r.label}
+			}
+		}
 	}
-	return r.Rule.Subscribe && (!r.Deny || len(r.QoS) == 0)
+	return Decision{Rule: noRule}
+}
+
+// readUpTo is read for a subscription that may have qos or a lower one.
+func (v *View) readUpTo(group, filter []byte, qos packets.QoS) Decision {
+	var d Decision
+	for q := packets.QoS(0); q <= qos && !d.Allowed; q++ {
+		d = v.read(group, filter, q)
+	}
+	return d
 }

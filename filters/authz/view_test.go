@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mqttward/mqttward/filters"
@@ -68,6 +70,9 @@ func TestSubscribe(t *testing.T) {
 	quick.QoS = []packets.QoS{0}
 	writeOnly.Subscribe, denyWrites.Subscribe = false, false
 	retained.Retain = new(bool)
+	denyQuick, dropQuick := deny("a"), deny("a")
+	denyQuick.QoS, dropQuick.QoS, dropQuick.Receive = quick.QoS, quick.QoS, true
+	receive, withhold := Rule{Receive: true, Topics: []string{"#"}}, Rule{Deny: true, Receive: true, Topics: []string{"a/#"}}
 	tests := []struct {
 		name   string
 		rules  []Rule
@@ -87,24 +92,33 @@ func TestSubscribe(t *testing.T) {
 		{"another QoS", []Rule{quick}, "a", 1, false},
 		{"retain is about publishes", []Rule{retained}, "a", 0, true},
 
-		// What is denied within is kept back on delivery, but for Shared Subscriptions.
+		// What is denied of a wider subscription is not delivered.
 		{"denied topic", []Rule{deny("a/secret/#"), allow("#")}, "a/secret/x", 0, false},
 		{"denied parent", []Rule{deny("a/secret/#"), allow("#")}, "a/secret", 0, false},
+		{"denied filter", []Rule{deny("a/secret/#"), allow("#")}, "a/secret/#", 0, false},
+		{"narrower than what is denied", []Rule{deny("a/secret/#"), allow("#")}, "a/secret/+/x", 0, false},
+		{"denied together by two", []Rule{deny("a", "a/+/#"), allow("#")}, "a/#", 0, true}, // and nothing is delivered
 		{"overlap with +", []Rule{deny("a/secret/#"), allow("#")}, "a/+/x", 0, true},
 		{"overlap with #", []Rule{deny("a/secret/#"), allow("#")}, "#", 0, true},
 		{"overlap at the root", []Rule{deny("a/secret/#"), allow("#")}, "+/secret/x", 0, true},
+		{"overlap in depth", []Rule{deny("a/secret/#"), allow("#")}, "a/+", 0, true},
 		{"no overlap", []Rule{deny("a/secret/#"), allow("#")}, "b/#", 0, true},
-		{"overlap with + in depth", []Rule{deny("a/secret/#"), allow("#")}, "a/+", 0, true},
 		{"allow before deny", []Rule{allow("a/#"), deny("a/secret")}, "a/#", 0, true},
 		{"an exception before a denial", []Rule{allow("a/secret/mine"), deny("a/secret/#"), allow("a/#")}, "a/secret/mine", 0, true},
 		{"and around it", []Rule{allow("a/secret/mine"), deny("a/secret/#"), allow("a/#")}, "a/+/mine", 0, true},
+		{"overlap with one QoS, which no delivery is judged by", []Rule{denyQuick, allow("#")}, "#", 0, false},
+		{"overlap with another QoS", []Rule{denyQuick, allow("#")}, "#", 1, true},
+		{"overlap with one QoS of deliveries", []Rule{dropQuick, allow("#")}, "#", 0, true},
+		{"receive is not subscribe", []Rule{receive}, "a", 0, false},
+		{"nor is a denial", []Rule{withhold, allow("#")}, "a", 0, true},
 
 		{"literal", []Rule{allow("=a/+")}, "a/+", 0, true},
 		{"literal covers itself only", []Rule{allow("=a/+")}, "a/b", 0, false},
 		{"literal topic", []Rule{allow("=a/b")}, "a/b", 0, true},
 		{"literal denied, as that filter", []Rule{deny("=#"), allow("#")}, "#", 0, false},
 		{"literal denied leaves others", []Rule{deny("=#"), allow("#")}, "a/#", 0, true},
-		{"literal topic denied within", []Rule{deny("=a/b"), allow("#")}, "a/+", 0, true},
+		{"literal topic denied", []Rule{deny("=a/b"), allow("#")}, "a/b", 0, false},
+		{"literal topic denied leaves others", []Rule{deny("=a/b"), allow("#")}, "a/+", 0, true},
 
 		{"all does not hold $SYS", []Rule{allow("#", "+/#")}, "$SYS/#", 0, false},
 		{"nor with a name", []Rule{allow("#", "+/x")}, "$SYS/x", 0, false},
@@ -115,11 +129,12 @@ func TestSubscribe(t *testing.T) {
 		{"shared, not covered", []Rule{allow("a/#")}, "$share/g/#", 0, false},
 		{"the group is not the topic", []Rule{allow("g/#")}, "$share/g/a", 0, false},
 		{"shared denial", []Rule{deny("a/secret"), allow("#")}, "$share/g/a/#", 0, false},
-		{"shared, around a denial", []Rule{deny("a/secret/#"), allow("#")}, "$share/g/+/secret/x", 0, false},
-		{"shared, denied", []Rule{allow("$share/g/open/#"), deny("secret/#"), allow("#")}, "$share/g/secret/#", 0, false},
-		{"$share as a topic is nobody's", []Rule{allow("+/g/#")}, "$share/g/secret/#", 0, false},
-		{"$CONTROL", []Rule{allow("#", "+/dynamic-security/v1")}, "$CONTROL/dynamic-security/v1", 0, false},
-		{"$CONTROL that is named", []Rule{allow("$CONTROL/#")}, "$CONTROL/dynamic-security/v1", 0, true},
+		{"shared denial of all of it", []Rule{deny("secret/#"), allow("#", "+/#", "$share/g/#")}, "$share/g/secret/#", 0, false},
+		{"shared denial of a part", []Rule{deny("secret/x"), allow("#")}, "$share/g/secret/#", 0, false},
+		{"shared denial of more", []Rule{deny("secret/#"), allow("#")}, "$share/g/+", 0, false},
+		{"shared, beside what is denied", []Rule{deny("secret/#"), allow("#")}, "$share/g/open/#", 0, true},
+		{"shared, denied to receive", []Rule{withhold, allow("#")}, "$share/g/#", 0, true},
+		{"the name of the group opens nothing", []Rule{allow("g/#", "+/g/#", "open/#", "$share/secret/#")}, "$share/g/secret/#", 0, false},
 		{"shared $SYS", []Rule{allow("#")}, "$share/g/$SYS/#", 0, false},
 		{"shared literal", []Rule{deny("=#"), allow("#")}, "$share/g/#", 0, false},
 		{"named group", []Rule{allow("$share/g/a/#")}, "$share/g/a/b", 0, true},
@@ -227,8 +242,39 @@ func TestZeroValues(t *testing.T) {
 		"View of zero Policy": new(Policy).View(new(filters.Session)),
 		"View of no rules":    compiled(t).View(user("bob")),
 	} {
-		if v.Publish([]byte("a"), 0, false).Allowed || v.Subscribe([]byte("a"), 0).Allowed || v.Publish(nil, 0, false).Allowed {
+		if v.Publish([]byte("a"), 0, false).Allowed || v.Subscribe([]byte("a"), 0).Allowed ||
+			v.Receive([]byte("a"), 0).Allowed || v.Publish(nil, 0, false).Allowed || v.Receive(nil, 0).Allowed {
 			t.Errorf("%s allows", name)
 		}
+	}
+}
+
+// TestHiddenTopics: the topics of the broker belong to those whom a rule names
+// them to, whatever else is granted [MQTT-4.7.2-1].
+func TestHiddenTopics(t *testing.T) {
+	wide := []string{"#", "+", "+/#", "+/+", "+/x", "+/x/#", "/#", "=#", "=+/x", "$share/g/#", "$share/g/+/x"}
+	for _, topic := range []string{"$SYS/x", "$CONTROL/x"} {
+		root, _, _ := strings.Cut(topic, "/")
+		for _, grant := range wide {
+			checkHidden(t, []Rule{allow(grant)}, topic, false)
+		}
+		checkHidden(t, []Rule{allow(wide...)}, topic, false)
+		for _, grant := range []string{topic, "=" + topic, root + "/#", root + "/+"} {
+			checkHidden(t, []Rule{allow(grant)}, topic, true)
+			checkHidden(t, []Rule{deny(wide...), allow(grant)}, topic, true)
+		}
+		checkHidden(t, []Rule{deny(root + "/#"), allow(topic)}, topic, false)
+	}
+}
+
+func checkHidden(t *testing.T, rules []Rule, topic string, want bool) {
+	t.Helper()
+	v, name := compiled(t, rules...).View(user("bob")), []byte(topic)
+	got := []bool{
+		v.Publish(name, 0, false).Allowed, v.Subscribe(name, 0).Allowed, v.Receive(name, 0).Allowed,
+		v.Subscribe([]byte("$share/g/"+topic), 0).Allowed,
+	}
+	if !slices.Equal(got, []bool{want, want, want, want}) {
+		t.Errorf("%q: publish, subscribe, receive, share are %v, want %v", rules[len(rules)-1].Topics, got, want)
 	}
 }

@@ -158,7 +158,7 @@ func (b *builder) buildAuthz() {
 		b.fail("authz.rules", err)
 	}
 	if policy != nil {
-		b.authz = policy.Remember(b.shared.retained)
+		b.authz = policy.With(b.shared.retained)
 	}
 }
 

@@ -27,6 +27,7 @@ authz:
     - {name: sensor writes, users: [sensor_01], allow: [publish], topics: ["data/sensor01/temp"], qos: [0, 1]}
     - {deny: [publish, subscribe], topics: ["line-a/secret/#"]}
     - {certs: ["plc-*"], ips: [10.0.0.0/8], listeners: [plant], allow: [publish, subscribe], topics: ["line-a/${username}/#"]}
+    - {users: [reader], allow: [subscribe], topics: ["=report/+"], qos: [0, 1]}
 `
 
 // write puts a configuration and the files that it names into a folder.
@@ -63,6 +64,7 @@ func TestAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	plc := Question{Cert: filepath.Join(filepath.Dir(path), "plc.crt"), IP: "10.1.2.3", Listener: "plant"}
+	reader := Question{User: "reader"}
 	tests := []struct {
 		name          string
 		q             Question
@@ -79,7 +81,14 @@ func TestAsk(t *testing.T) {
 		{"subscribe", plc, "subscribe", "line-a/plc-7/#", 0, true, "authz.rules[2] (line 14)"},
 		{"shared", plc, "subscribe", "$share/g/line-a/plc-7/#", 0, true, "authz.rules[2] (line 14)"},
 		{"receive", plc, "receive", "line-a/plc-7/command", 0, true, "authz.rules[2] (line 14)"},
-		{"more than is allowed", plc, "subscribe", "line-a/#", 0, false, "no rule matches"},
+		{"a message that a deny withholds", plc, "receive", "line-a/secret/x", 0, false, "authz.rules[1] (line 13)"},
+		{"a subscription to it", plc, "subscribe", "line-a/secret/+", 0, false, "authz.rules[1] (line 13)"},
+		{"a wider one, which nobody allows", plc, "subscribe", "line-a/#", 0, false, "no rule matches"},
+		{"a wider one that is shared", plc, "subscribe", "$share/g/line-a/#", 0, false, "authz.rules[1] (line 13)"},
+		{"the message of a subscription that is allowed with one QoS", reader, "receive", "report/1", 2, true, "authz.rules[3] (line 15)"},
+		{"a subscription with another QoS", reader, "subscribe", "report/1", 2, false, "no rule matches"},
+		{"a subscription to the letter", reader, "subscribe", "report/+", 1, true, "authz.rules[3] (line 15)"},
+		{"and no message beside it", reader, "receive", "report/1/x", 0, false, "no rule matches"},
 		{"other network", Question{Cert: plc.Cert, IP: "192.0.2.1", Listener: "plant"}, "publish", "line-a/plc-7/state", 0, false, "no rule matches"},
 	}
 	for _, test := range tests {
@@ -120,6 +129,10 @@ func TestRulesTable(t *testing.T) {
 		{
 			"failed", "- {user: sensor_01, action: publish, topic: a, expect: allow}\n- {action: subscribe, topic: a, expect: deny}",
 			"test 1: user sensor_01 publish a: expected allow, is deny (no rule matches)\n1 passed, 1 failed\n", 1, false,
+		},
+		{
+			"deliveries", "- {user: reader, action: receive, topic: report/1, qos: 2, expect: allow}\n- {user: reader, action: receive, topic: line-a/secret/x, expect: allow}",
+			"test 2: user reader receive line-a/secret/x: expected allow, is deny (authz.rules[1] (line 13))\n1 passed, 1 failed\n", 1, false,
 		},
 		{"unknown key", `- {users: sensor_01, action: publish, topic: a, expect: allow}`, "", 0, true},
 		{"no expectation", `- {user: sensor_01, action: publish, topic: a}`, "", 0, true},
