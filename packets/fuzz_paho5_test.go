@@ -20,6 +20,8 @@ var lax5 = map[error]string{
 	errTrailing:      "leaves bytes behind the last field",
 	errTruncated:     "takes property sections that are longer than the packet, and ends an UNSUBSCRIBE or an identifier where the bytes end",
 	errVarint:        "takes overlong integers",
+	errLength:        "takes overlong integers",
+	errLong:          "takes overlong integers",
 	errUTF8:          "does not look into strings",
 	errNUL:           "does not look into strings",
 	errPacketID:      "takes Packet Identifier 0",

@@ -166,9 +166,10 @@ func connackOf(v packets.Version) []byte {
 	return mqtttest.Connack(v, packets.Success, ps)
 }
 
-// answers are the packets that answer others.
+// answers are the packets that answer others, once. A broker may send a PUBREC
+// again.
 var answers = map[packets.Type]packets.Type{
-	packets.SUBACK: packets.SUBSCRIBE, packets.UNSUBACK: packets.UNSUBSCRIBE, packets.PUBACK: packets.PUBLISH, packets.PUBREC: packets.PUBLISH,
+	packets.SUBACK: packets.SUBSCRIBE, packets.UNSUBACK: packets.UNSUBSCRIBE, packets.PUBACK: packets.PUBLISH,
 }
 
 // checkSession checks what one end has got, which has sent so many packets of each
@@ -263,10 +264,12 @@ func FuzzDifferential(f *testing.F) {
 			done.Wait()
 			broker.Close()
 			got, want := up.Bytes(), inspected.seen.Bytes()
-			if !bytes.Equal(got, want) {
+			rest, ok := bytes.CutPrefix(want, got)
+			// The last one may have ended the session by its Packet Identifier.
+			if size, _ := frameSize(rest); !ok || len(rest) > 0 && size != len(rest) {
 				t.Fatalf("the broker got %d bytes, %d were inspected", len(got), len(want))
 			}
-			samePackets(t, got, want)
+			samePackets(t, got, want[:len(got)])
 		})
 	})
 }
@@ -277,6 +280,9 @@ func samePackets(t *testing.T, got, inspected []byte) {
 	stream := bytes.NewReader(got)
 	for _, p := range framed(t, inspected, packets.V5, packets.Client) {
 		other, err := paho5.ReadPacket(stream)
+		if err != nil && p.Type == packets.DISCONNECT { // Paho wants a Reason Code in it
+			return
+		}
 		if err != nil {
 			t.Fatalf("Paho: % x: %v", p.Raw, err)
 		}
