@@ -60,22 +60,28 @@ func vectors() []vector {
 		{id: "V07-4", version: v3, send: []string{"3008000561f49080806d"}, closes: true},
 		{id: "V08c", defects: []string{"#693"}, send: []string{frame(0x10, text("MQTT")+"0402003c"+text("victim\x00zz"))}, closes: true},
 		{id: "V10", defects: []string{"CVE-2018-12543"}, version: v3, send: []string{frame(0x30, text("$x/y")+"6d")}},
-		{id: "V11", defects: []string{"CVE-2019-11778"}, send: []string{"102000044d5154540506003c05110000000100027764051800000005000177000178"}, want: []string{"ok"},
-			reaches: []string{"102000044d5154540506003c05110000000100027764051800000001000177000178"}},
+		{
+			id: "V11", defects: []string{"CVE-2019-11778"}, send: []string{"102000044d5154540506003c05110000000100027764051800000005000177000178"}, want: []string{"ok"},
+			reaches: []string{"102000044d5154540506003c05110000000100027764051800000001000177000178"},
+		},
 		{id: "V12p", defects: []string{"CVE-2019-11779"}, version: v3, send: []string{frame(0x32, "ffff"+repeat("2f", 65535)+"0013"+hex.EncodeToString([]byte("message")))}, want: []string{"40020013"}},
 		{id: "V13-correlation-data", defects: []string{"#1244"}, profile: "mosquitto-1.6", send: []string{"101a00044d5154540506003c00000277700409000163000177000178"}, want: []string{"2003008300"}, closes: true},
 		{id: "V13-response-topic", profile: "mosquitto-1.6", send: []string{"101a00044d5154540506003c00000277700408000172000177000178"}, want: []string{"2003008300"}, closes: true},
 		{id: "V15", defects: []string{"CVE-2021-34431"}, send: []string{"102700044d5154540506003c00001077696c6c2d3537333139312d7465737405180000000300000000"}, want: []string{"2003009000"}, closes: true},
 		{id: "V17", defects: []string{"CVE-2021-41039"}, send: []string{bomb}, want: []string{"2003009500"}, closes: true},
 		{id: "V18u", defects: []string{"CVE-2023-28366"}, version: v3, send: publishes, want: pubrecs[:100], closes: true, reaches: publishes[:100]},
-		{id: "V20", defects: []string{"CVE-2024-8376"}, version: v3, profile: "mosquitto-2.0d",
+		{
+			id: "V20", defects: []string{"CVE-2024-8376"}, version: v3, profile: "mosquitto-2.0d",
 			send:    []string{"821a000100152473686172652f73686172656e616d652f7465737401", "8209000200047465737400", "a2080007000474657374"},
 			want:    []string{"9003000101", "9003000280", "b0020007"},
-			reaches: []string{"821a000100152473686172652f73686172656e616d652f7465737401", "a2080007000474657374"}},
-		{id: "V21", version: v3, profile: "mosquitto-2.0c", // not shielded, so it passes
+			reaches: []string{"821a000100152473686172652f73686172656e616d652f7465737401", "a2080007000474657374"},
+		},
+		{
+			id: "V21", version: v3, profile: "mosquitto-2.0c", // not shielded, so it passes
 			send:    []string{"822604d2000964726173682f312f2300000965726173682f322f2300000963726173682f332f2300", "a20d04d2000964726173682f312f23", "820e04d2000963726173682f332f2300"},
 			want:    []string{"900504d2000000", "b00204d2", "900304d200"},
-			reaches: []string{"822604d2000964726173682f312f2300000965726173682f322f2300000963726173682f332f2300", "a20d04d2000964726173682f312f23", "820e04d2000963726173682f332f2300"}},
+			reaches: []string{"822604d2000964726173682f312f2300000965726173682f322f2300000963726173682f332f2300", "a20d04d2000964726173682f312f23", "820e04d2000963726173682f332f2300"},
+		},
 		{id: "V23", defects: []string{"CVE-2024-3935"}, version: v3, broker: []string{"320c00062b2b2b2b2b2b00040033"}, closes: true},
 		{id: "V24", defects: []string{"CVE-2024-10525"}, version: v3, broker: []string{"90020001"}, closes: true},
 		{id: "V25", defects: []string{"CVE-2023-5632", "CVE-2017-7652"}, closes: true},
@@ -96,10 +102,12 @@ func vectors() []vector {
 		{id: "malformed $share behind a good filter", defects: []string{"Eclipse 248"}, version: v3, send: []string{frame(0x82, "0001"+text("a")+"00"+text("$share/x")+"00")}, closes: true},
 		{id: "SUBSCRIBE of thousands of levels", defects: []string{"CVE-2019-11779"}, version: v3, send: []string{frame(0x82, "0001"+text(repeat("/", 65000))+"00")}, want: []string{"9003000180"}},
 		{id: "UNSUBSCRIBE with $", defects: []string{"CVE-2018-12543"}, version: v3, profile: "mosquitto-1.5", send: []string{frame(0xa2, "0001"+text("$x/y"))}, want: []string{"b0020001"}},
-		{id: "a QoS 2 message again and again", defects: []string{"CVE-2023-28366"}, version: v3,
+		{
+			id: "a QoS 2 message again and again", defects: []string{"CVE-2023-28366"}, version: v3,
 			send:    []string{publishes[0], "3c" + publishes[0][2:], "3c" + publishes[0][2:], "62020001"},
 			want:    []string{"50020001", "50020001", "50020001", "70020001"},
-			reaches: []string{publishes[0], "62020001"}},
+			reaches: []string{publishes[0], "62020001"},
+		},
 	}
 	for i, name := range []string{"#", "+", "a/#", "+/x"} {
 		list = append(list, vector{id: fmt.Sprintf("V05u-%d", i), defects: []string{"CVE-2017-7650"}, send: []string{frame(0x10, text("MQTT")+"04c2003c"+text(fmt.Sprint("dev", 1))+text(name)+text("p"))}, want: []string{"20020005"}, closes: true})
