@@ -338,7 +338,7 @@ func rootWildcard(t *testing.T, v packets.Version) {
 	c := p.raw(t)
 	c.connect(v, "c", "alice")
 	for i, filter := range []string{"$SYS/#", "$SYS/broker/version", "$SYS/+/version"} {
-		c.send(sub(v, uint16(i+1), 0, filter)) //nolint:gosec // few
+		c.send(sub(v, uint16(i+1), 0, filter))
 		c.expect(filter, subackOf(v, uint16(i+1), packets.NotAuthorized))
 	}
 	c.send(pub(v, 2, 9, "$SYS/broker/version"))
@@ -496,6 +496,6 @@ func revokedDuringSession(t *testing.T) {
 }
 
 func isRemote(err error) bool {
-	op, ok := err.(*net.OpError) //nolint:errorlint // of crypto/tls, bare
+	op, ok := err.(*net.OpError)
 	return ok && op.Op == "remote error"
 }

@@ -255,7 +255,7 @@ func (c *raw) next() string {
 }
 
 func asTimeout(err error, target *net.Error) bool {
-	e, ok := err.(net.Error) //nolint:errorlint // a read returns it bare
+	e, ok := err.(net.Error)
 	*target = e
 	return ok && e.Timeout()
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -117,7 +116,7 @@ func resetPeak(t *testing.T, p *process) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := io.WriteString(f, "5"); err != nil {
+	if _, err := f.WriteString("5"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -42,7 +42,7 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 			return v
 		}
 	}
-	if s.collides(p) {
+	if s.collides(p) || c.holds(s, p) {
 		return Verdict{Action: Hold}
 	}
 	p, v := c.judge(now, s, p, packets.Client)
@@ -70,6 +70,19 @@ func (s *Session) collides(p *packets.Packet) bool {
 	default:
 		return false
 	}
+}
+
+// holds reports whether a filter makes a PUBLISH wait.
+func (c Chain) holds(s *Session, p *packets.Packet) bool {
+	if p.Type != packets.PUBLISH || p.ID == 0 {
+		return false
+	}
+	for _, f := range c {
+		if h, ok := f.(Holder); ok && h.Hold(s, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // sentUp notes a packet that goes on to the broker.

@@ -60,6 +60,13 @@ type Limiter interface {
 	Limit(o *Offer)
 }
 
+// Holder is an opened filter that can make a PUBLISH wait until the broker has
+// answered something. It is asked before any filter judges, since a packet that
+// waits is judged again.
+type Holder interface {
+	Hold(s *Session, p *packets.Packet) bool
+}
+
 // Action is what happens to a judged packet.
 type Action uint8
 
@@ -68,7 +75,7 @@ const (
 	Disconnect Action = iota // end the session with Verdict.Reason
 	Drop                     // the packet ends here
 	Reply                    // the packet ends here; Verdict.Packet goes back to its sender
-	Hold                     // the packet waits until the other side has answered something, and is judged again
+	Hold                     // of the chain: the packet waits until the broker has answered something, and is judged again
 	Rewrite                  // Verdict.Packet goes on in its place; a SUBSCRIBE keeps its filters' number and order
 	Forward                  // the packet goes on as it came
 )

@@ -75,7 +75,7 @@ func (c *talk) client(say string, b []byte, want Action, bytes []byte, due ...[]
 	c.t.Helper()
 	v := c.up.JudgeUp(time.Time{}, c.s, parse(c.t, b, c.s.Version, packets.Client))
 	c.check(say, v, want, bytes)
-	if got, want := c.s.Settle(), slices.Concat(due...); string(got) != string(want) {
+	if got, want := c.s.Settle(), slices.Concat(due...); !slices.Equal(got, want) {
 		c.t.Errorf("%s: behind it goes % x, want % x", say, got, want)
 	}
 }
@@ -87,7 +87,7 @@ func (c *talk) broker(say string, b []byte, want Action, bytes ...[]byte) {
 
 func (c *talk) check(say string, v Verdict, want Action, bytes []byte) {
 	c.t.Helper()
-	if v.Action != want || string(v.Packet) != string(bytes) {
+	if v.Action != want || !slices.Equal(v.Packet, bytes) {
 		c.t.Fatalf("MQTT %v: %s: action %d with % x (%s), want %d with % x", c.s.Version, say, v.Action, v.Packet, v.Rule, want, bytes)
 	}
 }
@@ -255,7 +255,7 @@ func TestUnsubscribeMerged(t *testing.T) {
 	for _, v := range versions {
 		s, chain := &Session{Version: v}, Chain{keep}
 		got := chain.JudgeUp(time.Time{}, s, parse(t, packets.AppendUnsubscribe(nil, v, 5, nil, names("a", "x", "b")), v, packets.Client))
-		if want := packets.AppendUnsubscribe(nil, v, 5, nil, names("a", "b")); got.Action != Rewrite || string(got.Packet) != string(want) {
+		if want := packets.AppendUnsubscribe(nil, v, 5, nil, names("a", "b")); got.Action != Rewrite || !slices.Equal(got.Packet, want) {
 			t.Fatalf("MQTT %v: %+v", v, got)
 		}
 		answer := packets.AppendUnsuback(nil, v, 5, nil, []packets.ReasonCode{0, 0x11})
@@ -264,7 +264,7 @@ func TestUnsubscribeMerged(t *testing.T) {
 		if v != packets.V5 {
 			want, action = nil, Forward
 		}
-		if got.Action != action || string(got.Packet) != string(want) {
+		if got.Action != action || !slices.Equal(got.Packet, want) {
 			t.Errorf("MQTT %v: %+v", v, got)
 		}
 	}

@@ -51,7 +51,7 @@ func TestLax(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := wire(tt.wire)
 			_, err := tt.c.parse(b)
-			e, ok := err.(*Error) //nolint:errorlint // parsers return it bare
+			e, ok := err.(*Error)
 			if !ok || e.Check != tt.check {
 				t.Fatalf("strictly: %v, want one of %v", err, tt.check)
 			}
@@ -99,7 +99,7 @@ func TestChecks(t *testing.T) {
 func TestErrorsHaveChecks(t *testing.T) {
 	for _, b := range [][]byte{{0xf0}, {0x10, 1, 0}, {0x10, 6, 0, 4, 'M', 'Q', 'T', 'X'}} {
 		_, err := Parse(b, 0, Client)
-		if e, ok := err.(*Error); !ok || e.Check == 0 { //nolint:errorlint // parsers return it bare
+		if e, ok := err.(*Error); !ok || e.Check == 0 {
 			t.Errorf("% x: %v has no check", b, err)
 		}
 	}

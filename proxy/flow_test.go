@@ -140,7 +140,7 @@ func TestHeld(t *testing.T) {
 		broker.Expect("Two go on.", sent[0], sent[1])
 		broker.ExpectSilence("The third waits.", time.Second)
 		for i := range sent {
-			broker.Send(mqtttest.Ack(v, packets.PUBACK, uint16(i+1), packets.Success)) //nolint:gosec // few
+			broker.Send(mqtttest.Ack(v, packets.PUBACK, uint16(i+1), packets.Success))
 			client.Expect("Acknowledged.", mqtttest.Ack(v, packets.PUBACK, uint16(i+1), packets.Success))
 			if i+2 < len(sent) {
 				broker.Expect("So there is room.", sent[i+2])

@@ -210,7 +210,7 @@ func (a *announcement) put(id packets.PropertyID, n uint32) {
 		v = a.ps[len(a.ps)-sizes[id]:]
 	}
 	for i := range v {
-		v[i] = byte(n >> (8 * (len(v) - 1 - i)))
+		v[i] = byte(n >> (8 * (len(v) - 1 - i))) //nolint:gosec // G115: a byte of it
 	}
 }
 

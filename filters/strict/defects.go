@@ -41,7 +41,6 @@ func (d Defect) Affects(v Version) bool {
 
 func between(first, last Version) []Range { return []Range{{first, last}} }
 
-//nolint:unparam // a table reads better whole
 func v(major, minor, patch int) Version { return Version{major, minor, patch} }
 
 // own is how a defect of the broker's security is met that the proxy does not

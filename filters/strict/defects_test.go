@@ -61,7 +61,7 @@ func TestDocument(t *testing.T) {
 	if !*update {
 		t.Fatalf("%s does not show the list of today: go test ./filters/strict -update", document)
 	}
-	if err := os.WriteFile(document, []byte(head+begin+table()+end+tail), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(document, []byte(head+begin+table()+end+tail), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

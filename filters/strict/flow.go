@@ -41,17 +41,26 @@ func publishFlow(_ *filter, s *filters.Session, p *packets.Packet) (filters.Verd
 	return end(packets.ProtocolError, inUse)
 }
 
-// room judges one more PUBLISH in flight. MQTT 3.x clients are told no Receive
-// Maximum: they are held as long as that helps.
+// room judges one more PUBLISH in flight.
 func room(s *filters.Session) (filters.Verdict, bool) {
-	open, moving := s.InFlight()
-	switch {
-	case s.Terms.ReceiveMaximum == 0 || open < s.Terms.ReceiveMaximum:
+	if open, _ := s.InFlight(); s.Terms.ReceiveMaximum == 0 || open < s.Terms.ReceiveMaximum {
 		return pass()
-	case s.Version != packets.V5 && moving > 0:
-		return filters.Verdict{Action: filters.Hold}, true
 	}
 	return end(packets.ReceiveMaximumExceeded, tooMany)
+}
+
+// Hold makes a PUBLISH of MQTT 3.x wait for room, as long as the broker alone can
+// make it: these clients are told no Receive Maximum.
+func (f *filter) Hold(s *filters.Session, p *packets.Packet) bool {
+	if f.down || s.Version == packets.V5 || s.Terms.ReceiveMaximum == 0 || f.Lax().Has(packets.CheckFlow) {
+		return false
+	}
+	open, moving := s.InFlight()
+	if open < s.Terms.ReceiveMaximum || moving == 0 {
+		return false
+	}
+	stage, resumed := s.Stage(p.ID)
+	return stage == filters.Idle || resumed && stage != filters.Withheld
 }
 
 // requestFlow judges the Packet Identifier of a SUBSCRIBE or UNSUBSCRIBE.

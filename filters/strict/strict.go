@@ -124,10 +124,7 @@ func (f *filter) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filt
 			out.Broken = out.Broken.With(c.id)
 			out.Filters = merge(out.Filters, v.Filters)
 		default:
-			v.Broken = out.Broken
-			if v.Action != filters.Hold { // who waits has done nothing wrong
-				v.Broken = v.Broken.With(c.id)
-			}
+			v.Broken = out.Broken.With(c.id)
 			return v
 		}
 	}

@@ -29,7 +29,7 @@ func ParseVersion(text string) (Version, bool) {
 		if err != nil {
 			return Version{}, false
 		}
-		n[i] = int(v) //nolint:gosec // G115: 16 bits
+		n[i] = int(v)
 	}
 	return Version{n[0], n[1], n[2]}, true
 }

@@ -32,6 +32,7 @@ import (
 type built struct {
 	config     *configs.Config
 	policies   []*proxy.Policy // as config.Listeners
+	retired    *proxy.Policy   // of the sessions of listeners that are gone
 	methods    map[string]authn.Authenticator
 	authz      *authz.Policy
 	quota      *quota.Quota
@@ -97,6 +98,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	for i := range cfg.Listeners {
 		b.policies = append(b.policies, b.policy(i))
 	}
+	b.retired = b.retiredPolicy()
 	return b.built, nil
 }
 
@@ -238,7 +240,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    chain,
-		Up:       filters.Chain{strict.Up(o), b.quota, b.authz}, // what will be refused costs quota too
+		Up:       filters.Chain{b.quota, strict.Up(o), b.authz}, // what will be refused costs quota too
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
 		Lax:      o.Lax(),
@@ -264,6 +266,18 @@ func (b *builder) policy(i int) *proxy.Policy {
 			return chain.Recheck(s)
 		},
 	}
+}
+
+// retiredPolicy is under which sessions go on whose listener is gone: the rules of
+// now, which all listeners share, for clients that any method still vouches for.
+func (b *builder) retiredPolicy() *proxy.Policy {
+	var all authn.Chain
+	for _, m := range b.config.Authn {
+		all = append(all, b.chain([]string{m.Name})...)
+	}
+	p := *b.policies[0]
+	p.Recheck = func(s *filters.Session, _ tls.ConnectionState) error { return all.Recheck(s) }
+	return &p
 }
 
 // strict is how strict the configuration is, with what it and the broker say

@@ -101,7 +101,7 @@ func (a *App) apply(b *built) error {
 		a.logs.Log.Info("listener closed", "address", l.socket.Addr().String())
 	}
 	for _, l := range a.retired {
-		l.SetPolicy(b.policies[0]) // its sessions go on under the rules of now, which all listeners share
+		l.SetPolicy(b.retired)
 	}
 	a.listeners = next
 	return nil
