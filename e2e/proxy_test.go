@@ -54,11 +54,11 @@ authn: %s
 limits: %s
 admin: {address: %q}
 log: {format: json, audit: audit.log}
-%s
 authz:
   rules:
     - %s
-`, s.listeners, s.broker, s.authn, s.limits, s.admin, s.more, strings.Join(s.rules, "\n    - "))
+%s
+`, s.listeners, s.broker, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "), s.more)
 }
 
 // tlsListener is a listener with TLS and more keys of its own.

@@ -99,6 +99,19 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// TestNoAllocationsLax tolerates as cheaply as it accepts.
+func TestNoAllocationsLax(t *testing.T) {
+	r := NewReader(Client)
+	r.Version, r.Lax = V5, everyCheck
+	src := repeat(wire(`38 9000 "a\xff" {01 02 01 02} 'payload'`))
+	for range 10000 {
+		next(t, r, src)
+	}
+	if n := testing.AllocsPerRun(1000, func() { next(t, r, src) }); n != 0 {
+		t.Errorf("tolerance allocates %v times", n)
+	}
+}
+
 func TestNoAllocationsStreaming(t *testing.T) {
 	for _, v := range all {
 		r := NewReader(Client)
@@ -126,13 +139,16 @@ func TestNoAllocationsAppend(t *testing.T) {
 	topic, payload, ps := []byte("a/b"), []byte("hello"), Properties(wire(`01 01`))
 	subs := []Subscription{{Filter: topic, Options: 1}}
 	codes := []ReasonCode{GrantedQoS1, NotAuthorized}
+	filters := [][]byte{topic, payload}
 	for name, call := range map[string]func() []byte{
-		"AppendConnack":    func() []byte { return AppendConnack(dst, V5, false, Success, ps) },
-		"AppendPublish":    func() []byte { return AppendPublish(dst, V5, 2, topic, 1, ps, payload, 0) },
-		"AppendAck":        func() []byte { return AppendAck(dst, V5, PUBACK, 1, NotAuthorized) },
-		"AppendSubscribe":  func() []byte { return AppendSubscribe(dst, V5, 1, ps, subs) },
-		"AppendSuback":     func() []byte { return AppendSuback(dst, V5, 1, ps, codes) },
-		"AppendDisconnect": func() []byte { return AppendDisconnect(dst, V5, NotAuthorized) },
+		"AppendConnack":     func() []byte { return AppendConnack(dst, V5, false, Success, ps) },
+		"AppendPublish":     func() []byte { return AppendPublish(dst, V5, 2, topic, 1, ps, payload, 0) },
+		"AppendAck":         func() []byte { return AppendAck(dst, V5, PUBACK, 1, NotAuthorized) },
+		"AppendSubscribe":   func() []byte { return AppendSubscribe(dst, V5, 1, ps, subs) },
+		"AppendSuback":      func() []byte { return AppendSuback(dst, V5, 1, ps, codes) },
+		"AppendUnsubscribe": func() []byte { return AppendUnsubscribe(dst, V5, 1, ps, filters) },
+		"AppendUnsuback":    func() []byte { return AppendUnsuback(dst, V5, 1, ps, codes) },
+		"AppendDisconnect":  func() []byte { return AppendDisconnect(dst, V5, NotAuthorized) },
 	} {
 		if n := testing.AllocsPerRun(100, func() { dst = call()[:0] }); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)

@@ -135,29 +135,15 @@ func AppendSubscribe(dst []byte, v Version, id uint16, ps Properties, subs []Sub
 // AppendUnsubscribe appends an UNSUBSCRIBE.
 func AppendUnsubscribe(dst []byte, v Version, id uint16, ps Properties, filters [][]byte) []byte {
 	n := 2 + propertiesSize(v, ps)
-	for _, f := range filters {
-		n += 2 + len(f)
+	for _, filter := range filters {
+		n += 2 + len(filter)
 	}
 	dst = appendUint16(appendHeader(dst, UNSUBSCRIBE, 2, n), id)
 	if v == V5 {
 		dst = appendProperties(dst, ps)
 	}
-	for _, f := range filters {
-		dst = appendBinary(dst, f)
-	}
-	return dst
-}
-
-// AppendUnsuback appends an UNSUBACK. Versions before 5.0 have no place for
-// codes.
-func AppendUnsuback(dst []byte, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {
-	if v != V5 {
-		return appendUint16(appendHeader(dst, UNSUBACK, 0, 2), id)
-	}
-	dst = appendUint16(appendHeader(dst, UNSUBACK, 0, 2+propertiesSize(v, ps)+len(codes)), id)
-	dst = appendProperties(dst, ps)
-	for _, rc := range codes {
-		dst = append(dst, byte(rc))
+	for _, filter := range filters {
+		dst = appendBinary(dst, filter)
 	}
 	return dst
 }
@@ -165,8 +151,21 @@ func AppendUnsuback(dst []byte, v Version, id uint16, ps Properties, codes []Rea
 // AppendSuback appends a SUBACK. The codes are those of version v: MQTT 3.1.1
 // knows of failures only 0x80, MQTT 3.1 none.
 func AppendSuback(dst []byte, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {
+	return appendCodes(dst, SUBACK, v, id, ps, codes)
+}
+
+// AppendUnsuback appends an UNSUBACK. Versions before 5.0 have no place for
+// codes.
+func AppendUnsuback(dst []byte, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {
+	if v != V5 {
+		codes = nil
+	}
+	return appendCodes(dst, UNSUBACK, v, id, ps, codes)
+}
+
+func appendCodes(dst []byte, t Type, v Version, id uint16, ps Properties, codes []ReasonCode) []byte {
 	n := 2 + propertiesSize(v, ps) + len(codes)
-	dst = appendUint16(appendHeader(dst, SUBACK, 0, n), id)
+	dst = appendUint16(appendHeader(dst, t, 0, n), id)
 	if v == V5 {
 		dst = appendProperties(dst, ps)
 	}

@@ -35,16 +35,27 @@ func reencode(p *Packet) []byte {
 		}
 		return AppendSubscribe(nil, p.Version, p.ID, p.Props, subs)
 	case SUBACK:
-		var codes []ReasonCode
-		for _, c := range p.Payload {
-			codes = append(codes, ReasonCode(c))
+		return AppendSuback(nil, p.Version, p.ID, p.Props, codesOf(p))
+	case UNSUBSCRIBE:
+		var list [][]byte
+		for filter := range p.Subscriptions() {
+			list = append(list, filter)
 		}
-		return AppendSuback(nil, p.Version, p.ID, p.Props, codes)
+		return AppendUnsubscribe(nil, p.Version, p.ID, p.Props, list)
+	case UNSUBACK:
+		return AppendUnsuback(nil, p.Version, p.ID, p.Props, codesOf(p))
 	case DISCONNECT:
 		return AppendDisconnect(nil, p.Version, p.Reason)
 	default:
 		return nil
 	}
+}
+
+func codesOf(p *Packet) (list []ReasonCode) {
+	for _, c := range p.Payload {
+		list = append(list, ReasonCode(c))
+	}
+	return list
 }
 
 // plain is the packet that reencode makes of one that says the same in more
@@ -70,7 +81,7 @@ func plain(p *Packet) *Packet {
 			q.Raw[2], q.Raw[3] = byte(p.ID>>8), byte(p.ID)
 		}
 	// They never repeat a packet of MQTT 3.1 with DUP.
-	case p.Version == V31 && (p.Type == SUBSCRIBE || p.Type == PUBREL):
+	case p.Version == V31 && (p.Type == SUBSCRIBE || p.Type == UNSUBSCRIBE || p.Type == PUBREL):
 		q.Flags, q.Raw[0] = 2, q.Raw[0]&^8
 	// Nor do they set the Connect Flags that MQTT 3.1 disregards.
 	case p.Version == V31 && p.Type == CONNECT:
@@ -144,6 +155,16 @@ func TestAppendPublish(t *testing.T) {
 		got := AppendPublish(nil, test.v, test.flags, []byte("t"), 0x0102, wire(`01 01`), []byte("xy"), test.rest)
 		if !bytes.Equal(got, wire(test.want)) {
 			t.Errorf("%x, want %s", got, test.want)
+		}
+	}
+}
+
+// TestAppendUnsuback leaves out the codes that MQTT 3.x has no place for.
+func TestAppendUnsuback(t *testing.T) {
+	codes := []ReasonCode{Success, NoSubscriptionExisted}
+	for v, want := range map[Version]string{V31: `b0 02 0102`, V311: `b0 02 0102`, V5: `b0 * 0102 {26 "k" "v"} 0011`} {
+		if got := AppendUnsuback(nil, v, 0x0102, wire(`26 "k" "v"`), codes); !bytes.Equal(got, wire(want)) {
+			t.Errorf("%v: %x, want %s", v, got, want)
 		}
 	}
 }

@@ -31,6 +31,57 @@ const (
 // String returns the check's identifier, such as "C3".
 func (c Check) String() string { return "C" + strconv.Itoa(int(c)) }
 
+var descriptions = [NumChecks]string{
+	1:  "a connection begins with CONNECT",
+	2:  "the Remaining Length is minimal and within its limit",
+	3:  "the flags of the fixed header are those of the packet type",
+	4:  "the body is as long as the packet type says",
+	5:  "CONNECT is well-formed and comes once",
+	6:  "strings are well-formed UTF-8 without U+0000",
+	7:  "client identifiers and user names hold no special characters",
+	8:  "Topic Names and Topic Aliases are valid",
+	9:  "Topic Filters and Subscription Options are valid",
+	10: "properties and Reason Codes are those of the packet",
+	11: "each end sends only the packet types that are its own",
+	12: "Packet Identifiers and the QoS flows are followed",
+	13: "the Will Message is valid and may be published",
+	14: "a client identifier belongs to one identity",
+	15: "what a session is subscribed to is known",
+	16: "the broker is dialled after authentication",
+	17: "handshakes, packets and Keep Alive meet their deadlines",
+	18: "connections, failures, packets and bytes stay within their rates",
+	19: "what the broker sends passes the same checks",
+	20: "output is bounded, and a slow reader is cut off",
+	21: "the broker receives the bytes that were inspected",
+}
+
+// Describe returns what holds of a packet or a connection that passes c, in
+// short, and "" for a number that is no check of the path of a packet.
+func (c Check) Describe() string {
+	if c >= NumChecks {
+		return ""
+	}
+	return descriptions[c]
+}
+
+// ParseCheck returns the check with the identifier s, such as "C3", if it has a
+// description.
+func ParseCheck(s string) (Check, bool) {
+	for c := range Check(NumChecks) {
+		if c.String() == s && c.Describe() != "" {
+			return c, true
+		}
+	}
+	return 0, false
+}
+
+// unrelaxable are the checks without which nothing else holds.
+const unrelaxable Checks = 1<<CheckFirstPacket | 1<<CheckDirection | 1<<16 | 1<<17 | 1<<18 | 1<<20 | 1<<21
+
+// Relaxable reports whether c may go unenforced. Reader.Lax says which of its
+// violations are refused all the same.
+func (c Check) Relaxable() bool { return c.Describe() != "" && !unrelaxable.Has(c) }
+
 // Checks is a set of checks.
 type Checks uint32
 
@@ -39,13 +90,3 @@ func (s Checks) Has(c Check) bool { return s>>c&1 != 0 }
 
 // With returns the set with c.
 func (s Checks) With(c Check) Checks { return s | 1<<c }
-
-// ParseCheck returns the check with an identifier such as "C3".
-func ParseCheck(text string) (Check, bool) {
-	for c := Check(1); c < NumChecks; c++ {
-		if c.String() == text {
-			return c, true
-		}
-	}
-	return 0, false
-}

@@ -72,7 +72,7 @@ var (
 )
 
 func wrongReason(spec string) error {
-	return soft(protocolError(CheckProperties, spec, "Reason Code is not one of this packet's from this end"))
+	return tolerable(protocolError(CheckProperties, spec, "Reason Code is not one of this packet's from this end"))
 }
 
 // checkReason accepts the Reason Codes that a packet of type t may carry.

@@ -38,59 +38,58 @@ const (
 
 var (
 	errName       = protocolError(CheckConnect, "MQTT-3.1.2-1", "protocol name is neither MQTT nor MQIsdp")
-	errLevel      = &Error{Code: UnsupportedProtocolVersion, Spec: "MQTT-3.1.2-2", Msg: "protocol version is not supported", Check: CheckConnect}
-	errReserved   = soft(malformed(CheckConnect, "MQTT-3.1.2-3", "reserved Connect Flag is set"))
+	errLevel      = &Error{Code: UnsupportedProtocolVersion, Check: CheckConnect, Spec: "MQTT-3.1.2-2", Msg: "protocol version is not supported"}
+	errReserved   = tolerable(malformed(CheckConnect, "MQTT-3.1.2-3", "reserved Connect Flag is set"))
 	errWillQoS3   = malformed(CheckConnect, "MQTT-3.1.2-12", "Will QoS 3")
-	errWillQoS    = soft(malformed(CheckConnect, "MQTT-3.1.2-11", "Will QoS without a Will"))
-	errWillRetain = soft(malformed(CheckConnect, "MQTT-3.1.2-13", "Will Retain without a Will"))
-	errPassword   = soft(malformed(CheckConnect, "MQTT-3.1.2-22", "password without user name")) // the number of 3.1.1
-	errClientID   = &Error{Code: ClientIdentifierNotValid, Spec: "MQTT-3.1.3-8", Msg: "empty client identifier, and it may not be", Check: CheckConnect}
-	errWillTopic  = &Error{Code: TopicNameInvalid, Spec: "MQTT-4.7.0-1", Msg: "Will Topic is empty or has a wildcard", Check: CheckWill}
+	errWillQoS    = tolerable(malformed(CheckConnect, "MQTT-3.1.2-11", "Will QoS without a Will"))
+	errWillRetain = tolerable(malformed(CheckConnect, "MQTT-3.1.2-13", "Will Retain without a Will"))
+	errPassword   = tolerable(malformed(CheckConnect, "MQTT-3.1.2-22", "password without user name")) // the number of 3.1.1
+	errClientID   = &Error{Code: ClientIdentifierNotValid, Check: CheckConnect, Spec: "MQTT-3.1.3-8", Msg: "empty client identifier, and it may not be"}
+	errWillTopic  = &Error{Code: TopicNameInvalid, Check: CheckWill, Spec: "MQTT-4.7.0-1", Msg: "Will Topic is empty or has a wildcard"}
 )
 
 // Connect decodes a CONNECT that a Reader returned.
 func (p *Packet) Connect() (Connect, error) {
-	c, _, err := (&Packet{lax: p.Broken}).parseConnect(body(p.Payload))
-	return c, err
+	again := Packet{lax: p.Broken}
+	return again.parseConnect(body(p.Payload))
 }
 
-// parseConnect decodes the body of a CONNECT. The version is the one that the
-// packet names, as soon as it is known, also when there is an error.
-func (p *Packet) parseConnect(b body) (c Connect, v Version, err error) {
-	v, err = parseProtocol(&b, &c)
+// parseConnect decodes the body of a CONNECT. It sets the version that the
+// packet names as soon as it is known, also when there is an error.
+func (p *Packet) parseConnect(b body) (c Connect, err error) {
+	p.Version, err = parseProtocol(&b, &c)
 	if err != nil {
-		return c, v, err
+		return c, err
 	}
 	flags, err := b.byte()
 	if err != nil {
-		return c, v, err
+		return c, err
 	}
-	if err := p.tolerate(checkConnectFlags(flags, v)); err != nil {
-		return c, v, err
+	if err := p.checkConnectFlags(flags); err != nil {
+		return c, err
 	}
 	c.CleanStart = flags&flagCleanStart != 0
 	if c.KeepAlive, err = b.uint16(); err != nil {
-		return c, v, err
+		return c, err
 	}
-	if v == V5 {
+	if p.Version == V5 {
 		if c.Props, err = p.properties(&b, onConnect); err != nil {
-			return c, v, err
+			return c, err
 		}
 	}
-	c.ClientID, err = b.string()
-	if err := p.tolerate(err); err != nil {
-		return c, v, err
+	if c.ClientID, err = p.string(&b); err != nil {
+		return c, err
 	}
-	if len(c.ClientID) == 0 && needsClientID(v, c.CleanStart) {
-		return c, v, errClientID
+	if len(c.ClientID) == 0 && needsClientID(p.Version, c.CleanStart) {
+		return c, errClientID
 	}
-	if err := p.parseWill(&c, &b, flags, v); err != nil {
-		return c, v, err
+	if c.Will, err = p.parseWill(&b, flags); err != nil {
+		return c, err
 	}
-	if err := p.parseLogin(&c, &b, flags); err != nil {
-		return c, v, err
+	if err := p.parseLogin(&b, &c, flags); err != nil {
+		return c, err
 	}
-	return c, v, p.tolerate(b.end())
+	return c, p.end(b)
 }
 
 // parseProtocol takes the protocol name and level.
@@ -115,20 +114,20 @@ func parseProtocol(b *body, c *Connect) (Version, error) {
 // checkConnectFlags is milder with MQTT 3.1, which has no use for the lowest
 // bit and disregards Will QoS and Will Retain where there is no Will (section
 // 3.1).
-func checkConnectFlags(flags byte, v Version) error {
+func (p *Packet) checkConnectFlags(flags byte) error {
 	willQoS := flags >> 3 & 3
-	strict := v != V31
+	strict := p.Version != V31
 	switch {
-	case strict && flags&flagReserved != 0:
+	case strict && flags&flagReserved != 0 && p.pass(errReserved) != nil:
 		return errReserved
 	case willQoS == 3:
 		return errWillQoS3
-	case strict && flags&flagWill == 0 && willQoS != 0:
+	case strict && flags&flagWill == 0 && willQoS != 0 && p.pass(errWillQoS) != nil:
 		return errWillQoS
-	case strict && flags&flagWill == 0 && flags&flagWillRetain != 0:
+	case strict && flags&flagWill == 0 && flags&flagWillRetain != 0 && p.pass(errWillRetain) != nil:
 		return errWillRetain
-	case flags&flagPassword != 0 && flags&flagUsername == 0 && v != V5:
-		return errPassword
+	case flags&flagPassword != 0 && flags&flagUsername == 0 && p.Version != V5:
+		return p.pass(errPassword)
 	}
 	return nil
 }
@@ -139,38 +138,35 @@ func needsClientID(v Version, cleanStart bool) bool {
 	return v == V31 || v == V311 && !cleanStart
 }
 
-func (p *Packet) parseWill(c *Connect, b *body, flags byte, v Version) error {
+func (p *Packet) parseWill(b *body, flags byte) (*Will, error) {
 	if flags&flagWill == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nil is how Connect says that there is none
 	}
 	w := &Will{QoS: QoS(flags >> 3 & 3), Retain: flags&flagWillRetain != 0}
 	var err error
-	if v == V5 {
+	if p.Version == V5 {
 		if w.Props, err = p.properties(b, onWill); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	w.Topic, err = b.string()
-	if err := p.tolerate(err); err != nil {
-		return err
+	if w.Topic, err = p.string(b); err != nil {
+		return nil, err
 	}
 	if !topics.ValidName(w.Topic) {
-		return errWillTopic
+		return nil, errWillTopic
 	}
 	if w.Payload, err = b.binary(); err != nil {
-		return err
+		return nil, err
 	}
-	c.Will = w
-	return nil
+	return w, nil
 }
 
 // parseLogin takes user name and password. MQTT 3.1 lets them be missing
 // though the flags announce them; brokers differ on it, so it is refused.
-func (p *Packet) parseLogin(c *Connect, b *body, flags byte) (err error) {
+func (p *Packet) parseLogin(b *body, c *Connect, flags byte) (err error) {
 	if flags&flagUsername != 0 {
 		c.HasUsername = true
-		c.Username, err = b.string()
-		if err := p.tolerate(err); err != nil {
+		if c.Username, err = p.string(b); err != nil {
 			return err
 		}
 	}

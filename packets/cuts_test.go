@@ -53,7 +53,7 @@ func readRest(r *Reader, src io.Reader, p *Packet) error {
 		b = append(b, r.Run()...)
 		r.Mark(0)
 	}
-	whole, err := Parse(b, p.Version, r.from)
+	whole, err := p.Reparse(b, r.from)
 	if err == nil {
 		*p = *whole
 	}
@@ -62,10 +62,12 @@ func readRest(r *Reader, src io.Reader, p *Packet) error {
 
 // transcript prints all that reading src shows, to the end. The end of src
 // inside a packet and between two are told apart.
-func transcript(c connection, src io.Reader) string {
+func transcript(c connection, src io.Reader) string { return laxTranscript(c, src, 0) }
+
+func laxTranscript(c connection, src io.Reader, lax Checks) string {
 	var b strings.Builder
 	r := NewReader(c.from)
-	r.Version = c.v
+	r.Version, r.Lax = c.v, lax
 	err := readAll(r, src, func(p *Packet) { fmt.Fprintln(&b, show(p)) })
 	fmt.Fprintf(&b, "%v", err)
 	if err == io.EOF {

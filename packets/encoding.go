@@ -7,11 +7,10 @@ import (
 )
 
 var (
-	errUTF8   = soft(malformed(CheckUTF8, "MQTT-1.5.4-1", "ill-formed UTF-8"))
-	errNUL    = malformed(CheckUTF8, "MQTT-1.5.4-2", "string holds U+0000") // two readings: brokers in C take the string to end there
-	errVarint = malformed(CheckProperties, "MQTT-1.5.5-1", "length is not encoded in the fewest bytes, or in more than four")
-	errLength = soft(malformed(CheckLength, "MQTT-1.5.5-1", "Remaining Length is not encoded in the fewest bytes"))
-	errLong   = malformed(CheckLength, "MQTT-1.5.5-1", "Remaining Length has more than four bytes")
+	errUTF8     = tolerable(malformed(CheckUTF8, "MQTT-1.5.4-1", "ill-formed UTF-8"))
+	errNUL      = tolerable(malformed(CheckUTF8, "MQTT-1.5.4-2", "string holds U+0000"))
+	errVarint   = malformed(CheckLength, "MQTT-1.5.5-1", "length is encoded in more than four bytes")
+	errOverlong = tolerable(malformed(CheckLength, "MQTT-1.5.5-1", "length is not encoded in the fewest bytes"))
 )
 
 // checkUTF8 accepts what MQTT 5.0 section 1.5.4 allows: well-formed UTF-8
@@ -27,9 +26,8 @@ func checkUTF8(s []byte) error {
 }
 
 // consumeVarint decodes the Variable Byte Integer at the start of b and
-// returns it with its size in bytes. It refuses encodings that are longer
-// than needed [MQTT-1.5.5-1], since another parser may read them otherwise; those
-// come with their value all the same.
+// returns it with its size in bytes. Encodings that are longer than needed
+// [MQTT-1.5.5-1] are errOverlong, since another parser may read them otherwise.
 func consumeVarint(b []byte) (v, n int, err error) {
 	for i := range 4 {
 		if i >= len(b) {
@@ -39,7 +37,7 @@ func consumeVarint(b []byte) (v, n int, err error) {
 		v |= int(c&0x7f) << (7 * i)
 		if c < 0x80 {
 			if c == 0 && i > 0 {
-				return v, i + 1, errVarint
+				return v, i + 1, errOverlong
 			}
 			return v, i + 1, nil
 		}

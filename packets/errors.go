@@ -12,8 +12,9 @@ type Error struct {
 	Spec string     // the normative statement, such as "MQTT-3.3.1-4", or the section
 	Msg  string     // for our log; holds nothing that the peer sent
 
-	Check Check // which check it is of; zero: of none, or of one beyond this package
-	soft  bool  // a Reader that is lax about the check goes on
+	Check Check // the check that failed; zero: none of those with a number
+
+	tolerable bool // a Reader that is lax about Check reads on
 }
 
 // Error returns Msg and the statement it rests on.
@@ -24,33 +25,26 @@ func (e *Error) Error() string {
 	return e.Msg + " [" + e.Spec + "]"
 }
 
-func malformed(c Check, spec, msg string) error {
-	return &Error{Code: MalformedPacket, Spec: spec, Msg: msg, Check: c}
+func malformed(c Check, spec, msg string) *Error {
+	return &Error{Code: MalformedPacket, Check: c, Spec: spec, Msg: msg}
 }
 
-func protocolError(c Check, spec, msg string) error {
-	return &Error{Code: ProtocolError, Spec: spec, Msg: msg, Check: c}
+func protocolError(c Check, spec, msg string) *Error {
+	return &Error{Code: ProtocolError, Check: c, Spec: spec, Msg: msg}
 }
 
-// soft marks an error after which the rest of the packet can still be read in one
-// way only.
-func soft(err error) error {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // it comes from the functions above
-		e.soft = true
+// tolerable marks a violation behind which the packet has still one reading.
+func tolerable(e *Error) *Error {
+	e.tolerable = true
+	return e
+}
+
+// tolerate returns s with the check of err, and no error, if lax lets err
+// through.
+func (s Checks) tolerate(err error, lax Checks) (Checks, error) {
+	e, ok := err.(*Error) //nolint:errorlint // nothing in this package wraps one
+	if !ok || !e.tolerable || !lax.Has(e.Check) {
+		return s, err
 	}
-	return err
+	return s.With(e.Check), nil
 }
-
-// tolerate returns nil for an error that lax allows, and notes it in broken.
-func tolerate(err error, lax Checks, broken *Checks) error {
-	if err == nil || lax == 0 {
-		return err
-	}
-	if e, ok := err.(*Error); ok && e.soft && lax.Has(e.Check) { //nolint:errorlint // parsers return it bare
-		*broken = broken.With(e.Check)
-		return nil
-	}
-	return err
-}
-
-func (p *Packet) tolerate(err error) error { return tolerate(err, p.lax, &p.Broken) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 )
@@ -31,7 +32,8 @@ func fuzzed(v, from byte) connection {
 
 // FuzzReader reads a stream to its end or its first error, in whatever pieces,
 // always with the same result. Behind what the fuzzer gives come up to 32 KiB
-// of padding, so that a few bytes can begin a PUBLISH that is streamed.
+// of padding, so that a few bytes can begin a PUBLISH that is streamed. A lax
+// Reader shows the same up to the first error, and then more perhaps.
 func FuzzReader(f *testing.F) {
 	eachSeed(func(b []byte, v, from byte) { f.Add(b, v, from, uint16(0)) })
 	for _, from := range ends {
@@ -39,6 +41,7 @@ func FuzzReader(f *testing.F) {
 		f.Add(wire(`d000 32 a09c01 4e20 74`), byte(V311), byte(from), uint16(30_000))
 		f.Add(wire(`32 ffff7f "t" 0001 ffff01`), byte(V5), byte(from), uint16(32_767))
 	}
+	tolerate(func(_ string, c connection, b []byte, _ Check) { f.Add(b, byte(c.v), byte(c.from), uint16(0)) })
 	f.Fuzz(func(t *testing.T, b []byte, v, from byte, padding uint16) {
 		c := fuzzed(v, from)
 		stream := slices.Concat(b, make([]byte, padding&0x7fff))
@@ -54,7 +57,42 @@ func FuzzReader(f *testing.F) {
 				t.Errorf("%v, byte by byte: %s, want %s", c, got, want)
 			}
 		}
+		strict, end := cutLast(want)
+		lax := laxTranscript(c, bytes.NewReader(stream), everyCheck)
+		if !strings.HasPrefix(lax, strict) || strings.HasPrefix(end, "EOF") && lax != want {
+			t.Errorf("%v, lax: %s, strict: %s", c, lax, want)
+		}
+		if got := laxTranscript(c, randomCuts(random, stream), everyCheck); got != lax {
+			t.Errorf("%v, lax and cut: %s, want %s", c, got, lax)
+		}
+		checkLax(t, c, b)
 	})
+}
+
+// cutLast splits s in front of its last line.
+func cutLast(s string) (before, last string) {
+	n := strings.LastIndexByte(s, '\n') + 1
+	return s[:n], s[n:]
+}
+
+// checkLax reads b with every check lax. What a packet breaks is all that
+// needs to be tolerated of it, for the same view.
+func checkLax(t *testing.T, c connection, b []byte) {
+	p, err := c.lax(b, everyCheck)
+	if err != nil {
+		return
+	}
+	use(p)
+	if _, err := p.Connect(); p.Type == CONNECT && err != nil {
+		t.Errorf("%v, %x: no view of CONNECT: %v", c, b, err)
+	}
+	again, err := p.Reparse(bytes.Clone(b), c.from)
+	if err != nil || show(again) != show(p) {
+		t.Errorf("%v, %x: %s, %v, want %s", c, b, show(again), err, show(p))
+	}
+	if _, err := c.parse(b); (err == nil) != (p.Broken == 0) {
+		t.Errorf("%v, %x: %v, and %x broken", c, b, err, uint32(p.Broken))
+	}
 }
 
 // FuzzReencode writes what it has parsed, with the Append functions, to the
@@ -72,24 +110,5 @@ func FuzzReencode(f *testing.F) {
 			t.Errorf("Raw %x of %x", p.Raw, b)
 		}
 		checkReencode(t, c, p)
-	})
-}
-
-// FuzzLax: a lax parser takes all that a strict one takes, as that does, and
-// names what else it takes.
-func FuzzLax(f *testing.F) {
-	eachSeed(func(b []byte, v, from byte) { f.Add(b, v, from) })
-	f.Fuzz(func(t *testing.T, b []byte, v, from byte) {
-		c := fuzzed(v, from)
-		want, err := c.parse(b)
-		got, laxErr := parse(b, c.v, c.from, ^Checks(0))
-		switch {
-		case err == nil && (laxErr != nil || show(got) != show(want) || got.Broken != 0):
-			t.Errorf("%v, lax: %v, %v", c, got, laxErr)
-		case err != nil && laxErr == nil && got.Broken == 0:
-			t.Errorf("%v: %v, and laxly nothing is broken", c, err)
-		case laxErr == nil:
-			use(got)
-		}
 	})
 }

@@ -6,7 +6,6 @@ type header struct {
 	flags  byte
 	size   int // bytes of the fixed header itself
 	length int // Remaining Length
-	broken Checks
 }
 
 // headerRules says per type which ends may send it and which flags it
@@ -35,39 +34,46 @@ var headerRules = [16]struct {
 var (
 	errType   = malformed(CheckDirection, "section 2.1.2", "packet type is reserved or not known to this version")
 	errSender = protocolError(CheckDirection, "section 2.1.2", "packet type may not come from this end")
-	errFlags  = soft(malformed(CheckFlags, "MQTT-2.1.3-1", "reserved flags of the fixed header are set wrongly"))
+	errFlags  = tolerable(malformed(CheckFlags, "MQTT-2.1.3-1", "reserved flags of the fixed header are set wrongly"))
 	errTwice  = protocolError(CheckConnect, "MQTT-3.1.0-2", "second CONNECT")
 )
 
 // ErrNotConnect says that the first byte of a connection is not 0x10, which
 // begins every CONNECT: the peer speaks another protocol, TLS perhaps or HTTP.
-var ErrNotConnect = protocolError(CheckFirstPacket, "MQTT-3.1.0-1", "first packet is not CONNECT")
+var ErrNotConnect error = protocolError(CheckFirstPacket, "MQTT-3.1.0-1", "first packet is not CONNECT")
 
 // parseHeader decodes the fixed header at the start of b. It judges the first
 // byte before it asks for more: what is wrong with a packet is known as soon as
 // it can be.
-func parseHeader(b []byte, from Role, v Version, lax Checks) (header, error) {
+func parseHeader(b []byte, from Role, v Version) (header, error) {
 	if len(b) == 0 {
 		return header{}, ErrShort
 	}
 	h := header{typ: Type(b[0] >> 4), flags: b[0] & 0xf}
-	if err := tolerate(h.check(from, v), lax, &h.broken); err != nil {
+	if err := h.check(from, v); err != nil {
 		return h, err
 	}
 	length, n, err := consumeVarint(b[1:])
-	switch {
-	case err == errVarint && n > 0: //nolint:errorlint // consumeVarint returns the bare value
-		err = tolerate(errLength, lax, &h.broken)
-	case err == errVarint: //nolint:errorlint // as above
-		err = errLong
-	}
-	if err != nil {
-		return h, err
-	}
 	h.size, h.length = 1+n, length
-	return h, nil
+	return h, err
 }
 
+// lax goes on where parseHeader stopped with err, if that is tolerated. It
+// returns the checks that the header fails.
+func (h header) lax(b []byte, err error, lax Checks) (header, Checks, error) {
+	broken, err := Checks(0).tolerate(err, lax)
+	if err != nil || h.size > 0 {
+		return h, broken, err
+	}
+	length, n, err := consumeVarint(b[1:])
+	if err != nil {
+		broken, err = broken.tolerate(err, lax)
+	}
+	h.size, h.length = 1+n, length
+	return h, broken, err
+}
+
+// check judges the first byte. What may be tolerated comes last.
 func (h header) check(from Role, v Version) error {
 	rule := headerRules[h.typ]
 	switch {
@@ -98,7 +104,7 @@ func (h header) check(from Role, v Version) error {
 
 var (
 	errQoS3 = malformed(CheckFlags, "MQTT-3.3.1-4", "PUBLISH has QoS 3")
-	errDup0 = soft(malformed(CheckFlags, "MQTT-3.3.1-2", "PUBLISH has DUP with QoS 0"))
+	errDup0 = tolerable(malformed(CheckFlags, "MQTT-3.3.1-2", "PUBLISH has DUP with QoS 0"))
 )
 
 func checkPublishFlags(flags byte) error {
@@ -129,8 +135,11 @@ func (h header) head(b []byte, v Version) int {
 		return n + 1
 	}
 	length, size, err := consumeVarint(b[n:])
-	if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
+	switch {
+	case err == ErrShort: //nolint:errorlint // consumeVarint returns the bare value
 		return len(b) + 1
+	case err != nil:
+		return n
 	}
 	return n + size + length
 }

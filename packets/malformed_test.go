@@ -139,6 +139,7 @@ var badValues = []wrong{
 	{"property of the other end", v5, server, `e0 * 00 {11 00000001}`, ProtocolError, "MQTT-3.14.2-2"},
 	{"Subscription Identifier from a client", v5, client, `30 * "a" {0b 01}`, ProtocolError, "MQTT-3.3.4-6"},
 	{"property twice", v5, ends, `30 * "a" {01 01 01 01}`, ProtocolError, "section 2.2.2.2"},
+	{"alias twice", v5, ends, `30 * "a" {23 0001 23 0001}`, ProtocolError, "section 2.2.2.2"},
 	{"property out of range", v5, ends, `30 * "a" {01 02}`, ProtocolError, "section 2.2.2.2"},
 	{"overlong property", v5, client, `82 * 0001 {0b 8100} "a" 00`, MalformedPacket, "MQTT-1.5.5-1"},
 	{"alias 0", v5, ends, `30 * "a" {23 0000}`, TopicAliasInvalid, "MQTT-3.3.2-8"},

@@ -8,10 +8,9 @@ type Packet struct {
 	Type    Type
 	Flags   byte // the low nibble of the first byte
 	Version Version
+	Broken  Checks // the checks that it fails, tolerated by Reader.Lax
 	Raw     []byte // the packet as received, without the last Rest bytes
 	Rest    int    // bytes of the payload of a PUBLISH that come as chunks
-	Broken  Checks // the checks that it fails and that its Reader is lax about
-	lax     Checks
 
 	ID      uint16     // Packet Identifier
 	Topic   []byte     // PUBLISH: Topic Name, empty if only a Topic Alias names it
@@ -20,6 +19,8 @@ type Packet struct {
 	Payload []byte     // PUBLISH: what Raw has of the payload; SUBSCRIBE, UNSUBSCRIBE: filters; SUBACK, UNSUBACK: codes; CONNECT: see Connect
 
 	SessionPresent bool // CONNACK
+
+	lax Checks // what parse tolerates
 }
 
 // QoS returns the Quality of Service of a PUBLISH.
@@ -31,6 +32,23 @@ func (p *Packet) Retain() bool { return p.Flags&1 != 0 }
 // Size is the length of the whole packet in bytes, those still to come
 // included.
 func (p *Packet) Size() int { return len(p.Raw) + p.Rest }
+
+// pass returns err, or nil if it is tolerated.
+func (p *Packet) pass(err error) error {
+	if err == nil {
+		return nil
+	}
+	return p.tolerate(err)
+}
+
+// tolerate notes in Broken what it tolerates. It is a function of its own so
+// that the path of a packet that breaks no rule stays short.
+//
+//go:noinline
+func (p *Packet) tolerate(err error) error {
+	p.Broken, err = p.Broken.tolerate(err, p.lax)
+	return err
+}
 
 // body walks the bytes of a packet behind its fixed header. Its methods take
 // bytes off the front and fail when there are too few.
@@ -68,14 +86,13 @@ func (b *body) binary() ([]byte, error) {
 	return v, nil
 }
 
-// string takes a UTF-8 Encoded String (MQTT 5.0 section 1.5.4). An ill-formed one
-// is returned with its error.
-func (b *body) string() ([]byte, error) {
+// string takes a UTF-8 Encoded String (MQTT 5.0 section 1.5.4) off b.
+func (p *Packet) string(b *body) ([]byte, error) {
 	v, err := b.binary()
 	if err != nil {
 		return nil, err
 	}
-	return v, checkUTF8(v)
+	return v, p.pass(checkUTF8(v))
 }
 
 // packetID takes a Packet Identifier, which is never zero.
@@ -88,15 +105,15 @@ func (b *body) packetID() (uint16, error) {
 }
 
 // end fails if bytes are left over.
-func (b *body) end() error {
-	if len(*b) > 0 {
-		return errTrailing
+func (p *Packet) end(b body) error {
+	if len(b) == 0 {
+		return nil
 	}
-	return nil
+	return p.tolerate(errTrailing)
 }
 
 var (
 	errTruncated = malformed(CheckBody, "MQTT-4.13.1-1", "packet ends inside a field")
-	errTrailing  = soft(malformed(CheckBody, "MQTT-4.13.1-1", "bytes are left behind the last field"))
+	errTrailing  = tolerable(malformed(CheckBody, "MQTT-4.13.1-1", "bytes are left behind the last field"))
 	errPacketID  = protocolError(CheckFlow, "MQTT-2.2.1-3", "Packet Identifier is zero") // and [MQTT-2.2.1-4, -5, -6]
 )

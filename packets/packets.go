@@ -10,7 +10,8 @@
 //
 // The package keeps no session: that a packet is legal by itself says nothing
 // of whether it is legal now. It fails with an *Error, which carries the
-// Reason Code for the peer and the normative statement that was broken. Each
-// encoding that has two readings is an error: overlong lengths, ill-formed
-// UTF-8, duplicate properties, trailing bytes.
+// Reason Code for the peer, the normative statement that was broken and the
+// check that failed. Each encoding that has two readings is an error: overlong
+// lengths, ill-formed UTF-8, duplicate properties, trailing bytes. A Reader may
+// be told to let some of them through.
 package packets

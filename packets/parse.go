@@ -1,6 +1,10 @@
 package packets
 
-import "github.com/mqttward/mqttward/packets/topics"
+import (
+	"bytes"
+
+	"github.com/mqttward/mqttward/packets/topics"
+)
 
 // parse fills p from the body of a packet: the whole of it, or that of a
 // PUBLISH up to somewhere in its payload. p.Type, Flags and Version are set;
@@ -8,8 +12,8 @@ import "github.com/mqttward/mqttward/packets/topics"
 func (p *Packet) parse(b body, from Role) error {
 	switch p.Type {
 	case CONNECT:
-		_, v, err := p.parseConnect(b)
-		p.Version, p.Payload = v, b
+		p.Payload = b
+		_, err := p.parseConnect(b)
 		return err
 	case CONNACK:
 		return p.parseConnack(b)
@@ -24,15 +28,16 @@ func (p *Packet) parse(b body, from Role) error {
 	case DISCONNECT, AUTH:
 		return p.parseReason(b, from)
 	default: // PINGREQ, PINGRESP
-		return p.tolerate(b.end())
+		return p.end(b)
 	}
 }
 
 var (
-	errAckFlags   = malformed(CheckProperties, "MQTT-3.2.2-1", "reserved Connect Acknowledge Flags are set")
-	errPresent    = protocolError(CheckProperties, "MQTT-3.2.2-6", "Session Present in a refusal")
+	errAckFlags   = malformed(CheckConnect, "MQTT-3.2.2-1", "reserved Connect Acknowledge Flags are set")
+	errPresent    = protocolError(CheckConnect, "MQTT-3.2.2-6", "Session Present in a refusal")
 	errNoTopic    = protocolError(CheckTopic, "MQTT-4.7.3-1", "Topic Name is empty and there is no Topic Alias")
-	errTopic      = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-2", Msg: "Topic Name has a wildcard", Check: CheckTopic}
+	errTopic      = &Error{Code: TopicNameInvalid, Check: CheckTopic, Spec: "MQTT-3.3.2-2", Msg: "Topic Name has a wildcard"}
+	errTopicNUL   = malformed(CheckTopic, "MQTT-4.7.3-2", "Topic Name holds U+0000") // where ill-formed UTF-8 is tolerated
 	errAuthMethod = protocolError(CheckProperties, "section 3.15.2.2.2", "AUTH without an Authentication Method")
 )
 
@@ -52,7 +57,7 @@ func (p *Packet) parseConnack(b body) error {
 	case code != 0 && flags != 0:
 		return errPresent
 	}
-	if err := p.tolerate(checkReason(p.Version, CONNACK, Server, p.Reason)); err != nil {
+	if err := p.pass(checkReason(p.Version, CONNACK, Server, p.Reason)); err != nil {
 		return err
 	}
 	if p.Version == V5 {
@@ -60,15 +65,14 @@ func (p *Packet) parseConnack(b body) error {
 			return err
 		}
 	}
-	return p.tolerate(b.end())
+	return p.end(b)
 }
 
 // parsePublish reads everything in front of the payload. What is left of b is
 // the payload or its beginning.
 func (p *Packet) parsePublish(b body, from Role) error {
 	var err error
-	p.Topic, err = b.string()
-	if err := p.tolerate(err); err != nil {
+	if p.Topic, err = p.string(&b); err != nil {
 		return err
 	}
 	if p.QoS() > 0 {
@@ -95,8 +99,10 @@ func (p *Packet) checkTopic() error {
 	switch {
 	case topics.ValidName(p.Topic):
 		return nil
-	case len(p.Topic) > 0:
+	case bytes.ContainsAny(p.Topic, "+#"):
 		return errTopic
+	case len(p.Topic) > 0:
+		return errTopicNUL
 	}
 	if _, ok := p.Props.Uint16(TopicAlias); !ok {
 		return errNoTopic
@@ -112,7 +118,7 @@ func (p *Packet) parseAck(b body, from Role) error {
 		return err
 	}
 	if p.Version != V5 || len(b) == 0 {
-		return p.tolerate(b.end())
+		return p.end(b)
 	}
 	return p.parseReasonAndProperties(b, from, onAck)
 }
@@ -122,7 +128,7 @@ func (p *Packet) parseAck(b body, from Role) error {
 func (p *Packet) parseReason(b body, from Role) error {
 	switch {
 	case p.Version != V5:
-		return p.tolerate(b.end())
+		return p.end(b)
 	case p.Type == AUTH:
 		return p.parseAuth(b, from)
 	case len(b) == 0:
@@ -138,7 +144,7 @@ func (p *Packet) parseReason(b body, from Role) error {
 // 5.0 section 3.15.2.1). Every other one names its Authentication Method.
 func (p *Packet) parseAuth(b body, from Role) error {
 	if len(b) == 0 {
-		return p.tolerate(checkReason(V5, AUTH, from, Success))
+		return checkReason(V5, AUTH, from, Success)
 	}
 	if err := p.parseReasonAndProperties(b, from, onAuth); err != nil {
 		return err
@@ -157,7 +163,7 @@ func (p *Packet) parseReasonAndProperties(b body, from Role, on carrier) error {
 		return err
 	}
 	p.Reason = ReasonCode(code)
-	if err := p.tolerate(checkReason(V5, p.Type, from, p.Reason)); err != nil {
+	if err := p.pass(checkReason(V5, p.Type, from, p.Reason)); err != nil {
 		return err
 	}
 	if len(b) == 0 {
@@ -166,5 +172,5 @@ func (p *Packet) parseReasonAndProperties(b body, from Role, on carrier) error {
 	if p.Props, err = p.properties(&b, on); err != nil {
 		return err
 	}
-	return p.tolerate(b.end())
+	return p.end(b)
 }

@@ -3,8 +3,6 @@ package packets
 import (
 	"encoding/binary"
 	"iter"
-
-	"github.com/mqttward/mqttward/packets/topics"
 )
 
 // Properties is the property section of an MQTT 5.0 packet without its
@@ -42,15 +40,6 @@ func (ps Properties) Lookup(id PropertyID) ([]byte, bool) {
 	return nil, false
 }
 
-// Uint16 returns the value of the Two Byte Integer property id.
-func (ps Properties) Uint16(id PropertyID) (uint16, bool) {
-	v, ok := ps.Lookup(id)
-	if !ok || len(v) != 2 {
-		return 0, false
-	}
-	return uint16(v[0])<<8 | uint16(v[1]), true
-}
-
 // Uint32 returns the value of the Four Byte Integer property id.
 func (ps Properties) Uint32(id PropertyID) (uint32, bool) {
 	v, ok := ps.Lookup(id)
@@ -58,6 +47,15 @@ func (ps Properties) Uint32(id PropertyID) (uint32, bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(v), true
+}
+
+// Uint16 returns the value of the Two Byte Integer property id.
+func (ps Properties) Uint16(id PropertyID) (uint16, bool) {
+	v, ok := ps.Lookup(id)
+	if !ok || len(v) != 2 {
+		return 0, false
+	}
+	return uint16(v[0])<<8 | uint16(v[1]), true
 }
 
 // value takes the value of property id off b.
@@ -74,11 +72,8 @@ func (b *body) value(id PropertyID) ([]byte, error) {
 		return b.take(4)
 	case kindVarint:
 		_, n, err := consumeVarint(*b)
-		if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
-			return nil, errTruncated
-		}
 		if err != nil {
-			return nil, err
+			return nil, inProperties(err)
 		}
 		return b.take(n)
 	case kindBinary, kindString, kindTopic:
@@ -114,11 +109,8 @@ func (b *body) pair() ([]byte, error) {
 // be one that the carrier on allows.
 func (p *Packet) properties(b *body, on carrier) (Properties, error) {
 	n, size, err := consumeVarint(*b)
-	if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
-		return nil, errTruncated
-	}
 	if err != nil {
-		return nil, err
+		return nil, inProperties(err)
 	}
 	if len(*b)-size < n {
 		return nil, errTruncated
@@ -131,101 +123,11 @@ func (p *Packet) properties(b *body, on carrier) (Properties, error) {
 	return ps, p.checkProperties(ps, on)
 }
 
-var (
-	errProperty      = malformed(CheckProperties, "section 2.2.2.2", "unknown property")
-	errPropertyPlace = soft(malformed(CheckProperties, "section 2.2.2.2", "property is not allowed on this packet"))
-	errClientSubID   = soft(protocolError(CheckProperties, "MQTT-3.3.4-6", "Subscription Identifier in a PUBLISH from a client"))
-	errServerExpiry  = soft(protocolError(CheckProperties, "MQTT-3.14.2-2", "Session Expiry Interval in a DISCONNECT from a server"))
-	errPropertyTwice = protocolError(CheckProperties, "section 2.2.2.2", "property appears twice") // two readings: either may count
-	errPropertyRange = soft(protocolError(CheckProperties, "section 2.2.2.2", "property has a value outside its range"))
-	errAliasZero     = &Error{Code: TopicAliasInvalid, Spec: "MQTT-3.3.2-8", Msg: "Topic Alias is zero", Check: CheckTopic}
-	errResponseTopic = &Error{Code: TopicNameInvalid, Spec: "MQTT-3.3.2-14", Msg: "Response Topic is no Topic Name", Check: CheckTopic}
-	errAuthData      = soft(protocolError(CheckProperties, "section 3.1.2.11.10", "Authentication Data without an Authentication Method"))
-)
-
-// checkProperties validates a property section: known, allowed on this
-// carrier, once unless it may repeat, well-formed, in range.
-func (p *Packet) checkProperties(ps Properties, on carrier) error {
-	var seen uint64
-	for b := body(ps); len(b) > 0; {
-		id := PropertyID(b[0])
-		b = b[1:]
-		v, err := b.value(id)
-		if err != nil {
-			return err
-		}
-		row := &properties[id]
-		if row.on&on == 0 {
-			if err := p.tolerate(misplaced(id, on)); err != nil {
-				return err
-			}
-		}
-		if seen&(1<<id) != 0 && row.many&on == 0 {
-			return errPropertyTwice
-		}
-		seen |= 1 << id
-		if err := p.tolerate(checkValue(row.kind, v)); err != nil {
-			return err
-		}
-		if row.nonZero && allZero(v) {
-			if id == TopicAlias {
-				return errAliasZero
-			}
-			if err := p.tolerate(errPropertyRange); err != nil {
-				return err
-			}
-		}
+// inProperties translates an error of consumeVarint: the bytes do not come
+// later, and the length is not that of the packet.
+func inProperties(err error) error {
+	if err == ErrShort { //nolint:errorlint // consumeVarint returns the bare value
+		return errTruncated
 	}
-	if seen&(1<<AuthenticationData) != 0 && seen&(1<<AuthenticationMethod) == 0 {
-		return p.tolerate(errAuthData)
-	}
-	return nil
-}
-
-// misplaced names the rule that keeps property id from this carrier.
-func misplaced(id PropertyID, on carrier) error {
-	switch {
-	case id == SubscriptionIdentifier && on == onClientPublish:
-		return errClientSubID
-	case id == SessionExpiryInterval && on == onServerDisconnect:
-		return errServerExpiry
-	default:
-		return errPropertyPlace
-	}
-}
-
-func checkValue(kind propertyKind, v []byte) error {
-	switch kind {
-	case kindFlag:
-		if v[0] > 1 {
-			return errPropertyRange
-		}
-	case kindString:
-		return checkUTF8(v)
-	case kindTopic:
-		if err := checkUTF8(v); err != nil {
-			return err
-		}
-		if !topics.ValidName(v) {
-			return errResponseTopic
-		}
-	case kindPair:
-		b := body(v)
-		for range 2 {
-			if _, err := b.string(); err != nil {
-				return err
-			}
-		}
-	default:
-	}
-	return nil
-}
-
-func allZero(v []byte) bool {
-	for _, c := range v {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
+	return errPropertyVarint
 }

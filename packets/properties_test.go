@@ -209,6 +209,15 @@ func TestProperties(t *testing.T) {
 	if v, ok := ps.Uint16(TopicAlias); !ok || v != 0x0102 {
 		t.Errorf("alias %d, %v", v, ok)
 	}
+	if v, ok := ps.Uint32(MessageExpiryInterval); !ok || v != 60 {
+		t.Errorf("expiry %d, %v", v, ok)
+	}
+	if _, ok := ps.Uint32(TopicAlias); ok {
+		t.Error("two bytes taken for a Four Byte Integer")
+	}
+	if _, ok := ps.Uint32(WillDelayInterval); ok {
+		t.Error("a delay that is not there")
+	}
 	if _, ok := ps.Lookup(ReasonString); ok {
 		t.Error("a reason string that is not there")
 	}

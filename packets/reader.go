@@ -20,10 +20,30 @@ type Reader struct {
 	Version Version // protocol version; a Client's CONNECT sets it
 	Max     int     // largest packet in bytes; zero: no limit but MQTT's own
 
-	// Lax is the checks that packets may fail, which their Broken then tells. A
-	// packet that could be read in two ways, or in none, is refused all the same:
-	// truncated fields, NUL in a string, unknown properties and those that appear
-	// twice, QoS 3, wildcards in the wrong place.
+	// Lax are the checks that a packet may fail and be returned nevertheless,
+	// with Broken saying so. It goes on as it is: whoever reads it next has to
+	// cope with it. Tolerated are
+	//
+	//   - C2: a Remaining Length in more bytes than needed;
+	//   - C3: reserved flags, and DUP with QoS 0;
+	//   - C4: bytes behind the last field;
+	//   - C5: the reserved Connect Flag, Will QoS and Will Retain without a
+	//     Will, and a password without user name;
+	//   - C6: ill-formed UTF-8 and U+0000;
+	//   - C9: reserved Subscription Options, and No Local on a share;
+	//   - C10: a known property that appears twice, on the wrong packet or with
+	//     a value outside its range, another packet's Reason Code, and
+	//     Authentication Data without a method. Lookup finds the first of two.
+	//
+	// All else is refused whatever Lax says. Some of it leaves no way to tell
+	// where a field or the packet ends: five bytes of length, truncation, QoS 3,
+	// unknown properties, another protocol's name or level. Some has two
+	// readings of what the rules judge: wildcards and U+0000 in Topic Names,
+	// Will Topics and Response Topics, invalid Topic Filters, Topic Alias 0, two
+	// Topic Aliases or Response Topics, QoS or Retain Handling 3, and lengths
+	// in properties that are longer than needed. The rest has no use that a
+	// device could mean: a size above Max, Packet Identifier 0, a second
+	// CONNECT, an empty list, a packet type from the wrong end.
 	Lax Checks
 
 	from Role
@@ -37,7 +57,7 @@ type Reader struct {
 	pkt  Packet
 }
 
-var errTooLarge = &Error{Code: PacketTooLarge, Spec: "MQTT-3.2.2-15", Msg: "packet is larger than allowed", Check: CheckLength}
+var errTooLarge = &Error{Code: PacketTooLarge, Check: CheckLength, Spec: "MQTT-3.2.2-15", Msg: "packet is larger than allowed"}
 
 // NewReader returns a Reader of what the end from sends.
 func NewReader(from Role) *Reader { return &Reader{from: from} }
@@ -51,9 +71,12 @@ func (r *Reader) Next() (*Packet, error) { return r.next(maxBuffer) }
 // all in front of its payload is there, everything else whole.
 func (r *Reader) next(whole int) (*Packet, error) {
 	b := r.buf[r.r:r.w]
-	h, err := parseHeader(b, r.from, r.Version, r.Lax)
+	h, err := parseHeader(b, r.from, r.Version)
+	var broken Checks
 	if err != nil {
-		return nil, err
+		if h, broken, err = h.lax(b, err, r.Lax); err != nil {
+			return nil, err
+		}
 	}
 	size := h.size + h.length
 	need := size
@@ -71,7 +94,10 @@ func (r *Reader) next(whole int) (*Packet, error) {
 	here := min(len(b), size)
 	b = b[:here:here]
 	p := &r.pkt
-	*p = Packet{Type: h.typ, Flags: h.flags, Version: r.Version, Raw: b, Rest: size - here, Broken: h.broken, lax: r.Lax}
+	*p = Packet{} // filled field by field: in one go the compiler makes a copy
+	p.Type, p.Flags, p.Version = h.typ, h.flags, r.Version
+	p.Raw, p.Rest = b, size-here
+	p.lax, p.Broken = r.Lax, broken
 	err = p.parse(body(b[h.size:]), r.from)
 	if h.typ == CONNECT {
 		r.Version = p.Version // also if it is refused: the refusal is in its version
@@ -175,8 +201,18 @@ func (r *Reader) Fill(src io.Reader) error {
 
 // Parse returns the view of b, which must be exactly one packet of version v
 // (zero for a CONNECT) that the end from sends: whole, or a PUBLISH without
-// some of its payload, which is its Rest.
+// some of its payload, which is its Rest. It tolerates nothing.
 func Parse(b []byte, v Version, from Role) (*Packet, error) { return parse(b, v, from, 0) }
+
+// Reparse returns the view of b, which takes p's place, as Parse does. It
+// tolerates what was tolerated of p.
+func (p *Packet) Reparse(b []byte, from Role) (*Packet, error) {
+	v := p.Version
+	if p.Type == CONNECT {
+		v = 0
+	}
+	return parse(b, v, from, p.Broken)
+}
 
 func parse(b []byte, v Version, from Role, lax Checks) (*Packet, error) {
 	r := Reader{from: from, Version: v, Lax: lax, buf: b, w: len(b)}
@@ -188,14 +224,4 @@ func parse(b []byte, v Version, from Role, lax Checks) (*Packet, error) {
 		return nil, errTrailing
 	}
 	return p, err
-}
-
-// Reparse returns the view of b, which takes the place of p: of the same version,
-// from the same end, and failing no check but those that p fails.
-func (p *Packet) Reparse(b []byte, from Role) (*Packet, error) {
-	v := p.Version
-	if p.Type == CONNECT {
-		v = 0 // it names its own
-	}
-	return parse(b, v, from, p.Broken)
 }

@@ -202,7 +202,7 @@ func TestHead(t *testing.T) {
 		{V5, `34 * "topic" 0001 {` + strings.Repeat(`26 "key" "value" `, 20) + `} 'payload'`, 2 + 1 + 9 + 2 + 20*13},
 	} {
 		whole := wire(test.wire)
-		h, err := parseHeader(whole, Client, test.v, 0)
+		h, err := parseHeader(whole, Client, test.v)
 		if err != nil {
 			t.Fatal(err)
 		}

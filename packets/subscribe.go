@@ -22,11 +22,11 @@ const (
 
 var (
 	errNoFilter    = protocolError(CheckFilter, "MQTT-3.8.3-2", "no Topic Filter") // and [MQTT-3.10.3-2]
-	errFilter      = &Error{Code: TopicFilterInvalid, Spec: "MQTT-4.7.1-1", Msg: "Topic Filter is empty or has a misplaced wildcard", Check: CheckFilter}
-	errOptions     = soft(malformed(CheckFilter, "MQTT-3.8.3-5", "reserved Subscription Options are set"))
+	errFilter      = &Error{Code: TopicFilterInvalid, Check: CheckFilter, Spec: "MQTT-4.7.1-1", Msg: "Topic Filter is empty or has a misplaced wildcard"}
+	errOptions     = tolerable(malformed(CheckFilter, "MQTT-3.8.3-5", "reserved Subscription Options are set"))
 	errOptionValue = protocolError(CheckFilter, "section 3.8.3.1", "QoS or Retain Handling is 3")
-	errNoLocal     = soft(protocolError(CheckFilter, "MQTT-3.8.3-4", "No Local on a Shared Subscription"))
-	errNoCodes     = protocolError(CheckFilter, "section 3.9.3", "acknowledgement without Reason Codes")
+	errNoLocal     = tolerable(protocolError(CheckFilter, "MQTT-3.8.3-4", "No Local on a Shared Subscription"))
+	errNoCodes     = protocolError(CheckProperties, "section 3.9.3", "acknowledgement without Reason Codes")
 )
 
 // Subscriptions yields the Topic Filters of a SUBSCRIBE with their options
@@ -84,7 +84,7 @@ func (p *Packet) parseSubscribe(b body) error {
 }
 
 func (p *Packet) checkSubscription(filter []byte, o SubscribeOptions) error {
-	if err := p.tolerate(checkUTF8(filter)); err != nil { // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
+	if err := p.pass(checkUTF8(filter)); err != nil { // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
 		return err
 	}
 	if !topics.ValidFilter(filter) {
@@ -95,13 +95,13 @@ func (p *Packet) checkSubscription(filter []byte, o SubscribeOptions) error {
 		allowed = optionsV5
 	}
 	switch {
-	case o&^allowed != 0 && p.tolerate(errOptions) != nil:
+	case o&^allowed != 0 && p.pass(errOptions) != nil:
 		return errOptions
-	case o.QoS() == 3, o&optionRetainHandling == optionRetainHandling:
+	case o.QoS() == 3, o&allowed&optionRetainHandling == optionRetainHandling:
 		return errOptionValue
-	case o&optionNoLocal != 0:
+	case o&allowed&optionNoLocal != 0:
 		if _, _, shared := topics.Share(filter); shared {
-			return p.tolerate(errNoLocal)
+			return p.pass(errNoLocal)
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ func (p *Packet) parseSuback(b body) error {
 		return err
 	}
 	if p.Version != V5 && p.Type == UNSUBACK {
-		return p.tolerate(b.end())
+		return p.end(b)
 	}
 	if p.Version == V5 {
 		if p.Props, err = p.properties(&b, onAck); err != nil {
@@ -127,7 +127,7 @@ func (p *Packet) parseSuback(b body) error {
 		return errNoCodes
 	}
 	for _, c := range b {
-		if err := p.tolerate(checkReason(p.Version, p.Type, Server, ReasonCode(c))); err != nil {
+		if err := p.pass(checkReason(p.Version, p.Type, Server, ReasonCode(c))); err != nil {
 			return err
 		}
 	}

@@ -107,8 +107,8 @@ func show(p *Packet) string {
 	if p == nil {
 		return "no packet"
 	}
-	return fmt.Sprintf("%v %v flags %x id %d topic %q props %x reason %x payload %x present %v size %d",
-		p.Version, p.Type, p.Flags, p.ID, p.Topic, p.Props, byte(p.Reason), p.Payload, p.SessionPresent, p.Size())
+	return fmt.Sprintf("%v %v flags %x id %d topic %q props %x reason %x payload %x present %v size %d broken %x",
+		p.Version, p.Type, p.Flags, p.ID, p.Topic, p.Props, byte(p.Reason), p.Payload, p.SessionPresent, p.Size(), uint32(p.Broken))
 }
 
 // broken asserts that err is an *Error with want's code and statement.

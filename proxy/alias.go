@@ -10,9 +10,9 @@ import (
 const maxAliasBytes = 64 << 10
 
 var (
-	errAliasRange   = &packets.Error{Code: packets.TopicAliasInvalid, Spec: "MQTT-3.3.2-9", Msg: "Topic Alias above the Topic Alias Maximum"}
-	errAliasUnknown = &packets.Error{Code: packets.ProtocolError, Spec: "section 3.3.2.3.4", Msg: "Topic Alias without a Topic Name"}
-	errAliasBytes   = &packets.Error{Code: packets.QuotaExceeded, Msg: "Topic Names behind Topic Aliases are too long together"}
+	errAliasRange   = &packets.Error{Code: packets.TopicAliasInvalid, Spec: "MQTT-3.3.2-9", Msg: "Topic Alias above the Topic Alias Maximum", Check: packets.CheckTopic}
+	errAliasUnknown = &packets.Error{Code: packets.ProtocolError, Spec: "section 3.3.2.3.4", Msg: "Topic Alias without a Topic Name", Check: packets.CheckTopic}
+	errAliasBytes   = &packets.Error{Code: packets.QuotaExceeded, Msg: "Topic Names behind Topic Aliases are too long together", Check: packets.CheckTopic}
 )
 
 // aliases follows the Topic Aliases that one end sets (MQTT 5.0 section

@@ -42,7 +42,11 @@ func refusalText(ack *packets.Packet) string {
 	if ack.Version == packets.V5 {
 		return ack.Reason.String()
 	}
-	return [...]string{"", "unacceptable protocol version", "identifier rejected", "server unavailable", "bad user name or password", "not authorized"}[ack.Reason]
+	texts := [...]string{"", "unacceptable protocol version", "identifier rejected", "server unavailable", "bad user name or password", "not authorized"}
+	if int(ack.Reason) < len(texts) {
+		return texts[ack.Reason]
+	}
+	return ack.Reason.String() // a broker that we have been told to be lax with
 }
 
 func (c *conn) dial(connect []byte) error {
