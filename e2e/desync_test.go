@@ -499,3 +499,30 @@ func isRemote(err error) bool {
 	op, ok := err.(*net.OpError)
 	return ok && op.Op == "remote error"
 }
+
+// TestRelaxedCheck: a device that breaks a rule is let through knowingly, and only
+// as far as that goes.
+func TestRelaxedCheck(t *testing.T) {
+	t.Parallel()
+	b := record(t, nil)
+	p := startProxy(t, settings{
+		broker: b.Addr().String(), listeners: plain, rules: []string{readAll},
+		more: "broker_profile: none\nstrict: {log: [C3], off: [C12]}",
+	})
+	c := p.raw(t)
+	c.connect(v3, "c", "alice")
+	odd := sub(v3, 1, 0, "a")
+	odd[0] = 0x80
+	c.send(odd)
+	p.awaitEvent(t, event{"msg": "check failed", "check": "C3", "outcome": "let_through", "packet": "SUBSCRIBE"})
+	b.send(t, packets.AppendSuback(nil, v3, 1, nil, []packets.ReasonCode{0})) // this broker takes it
+	c.expect("answered", subackOf(v3, 1, 0))
+	c.send(packets.AppendAck(nil, v3, packets.PUBACK, 9, packets.Success))
+	c.alive("an acknowledgement of nothing goes on, and nobody hears of it")
+	if got, want := b.frames(t)[1:], []string{hex.EncodeToString(odd), "40020009", "c000"}; !slices.Equal(got, want) {
+		t.Errorf("the broker got %v, want %v", got, want)
+	}
+	c.send([]byte{0xd0, 0})
+	c.expect("other checks are enforced", "close")
+	p.awaitMetric(t, `mqttward_checks_total{check="C11",outcome="refused"}`, 1)
+}

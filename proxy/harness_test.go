@@ -170,6 +170,12 @@ func (h *house) close() {
 	}
 }
 
+// wait waits until what has ended is over.
+func (h *house) wait() {
+	time.Sleep(lingering)
+	synctest.Wait()
+}
+
 // expectEnd waits for the end of the only connection and checks how it was
 // counted: "refused not_mqtt", "ended packet_timeout".
 func (h *house) expectEnd(want string) {
