@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -81,13 +82,22 @@ func (c *conn) noteChecks(p *packets.Packet, v filters.Verdict) {
 			continue
 		}
 		outcome := "let_through"
-		if v.Action < filters.Rewrite || v.Filters != nil {
+		if refusedBy(check, v) {
 			outcome = "refused"
 		}
 		c.listener.server.observer.Checked(check.String(), outcome)
 		c.log("check failed", slog.String("check", check.String()), slog.String("packet", p.Type.String()),
 			slog.String("outcome", outcome), slog.String("rule", v.Rule))
 	}
+}
+
+// refusedBy reports whether check refused the packet or one of its filters: its
+// rule begins with the check's number.
+func refusedBy(check packets.Check, v filters.Verdict) bool {
+	prefix := check.String() + ":"
+	return strings.HasPrefix(v.Rule, prefix) || slices.ContainsFunc(v.Filters, func(j filters.Judgement) bool {
+		return strings.HasPrefix(j.Rule, prefix)
+	})
 }
 
 // noteDelivery counts a PUBLISH that the client does not get, and logs it.
