@@ -86,7 +86,7 @@ func (c *conn) noteChecks(p *packets.Packet, v filters.Verdict) {
 			outcome = "refused"
 		}
 		c.listener.server.observer.Checked(check.String(), outcome)
-		c.log("check failed", slog.String("check", check.String()), slog.String("packet", p.Type.String()),
+		c.log("check failed", slog.String("check", check.String()), slog.String("what", check.Describe()), slog.String("packet", p.Type.String()),
 			slog.String("outcome", outcome), slog.String("rule", v.Rule))
 	}
 }

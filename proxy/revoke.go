@@ -36,14 +36,19 @@ func (c *conn) recheck(p *Policy) {
 	}
 }
 
-// recheck asks p about all sessions of l.
+// recheck asks p about all sessions of l. Verifying certificates takes its time,
+// so connections come and go meanwhile; those that come ask for themselves.
 func (s *sessions) recheck(l *Listener, p *Policy) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var running []*conn
 	for c := range s.conns {
 		if c.listener == l && c.running.Load() {
-			c.recheck(p)
+			running = append(running, c)
 		}
+	}
+	s.mu.Unlock()
+	for _, c := range running {
+		c.recheck(p)
 	}
 }
 

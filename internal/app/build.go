@@ -300,7 +300,7 @@ func (b *builder) strict() strict.Options {
 
 func checks(names []string) (set packets.Checks) {
 	for _, name := range names {
-		if c, ok := packets.ParseCheck(name); ok {
+		if c, ok := packets.ParseCheck(name); ok && c.Relaxable() {
 			set = set.With(c)
 		}
 	}
