@@ -55,7 +55,7 @@ func vectors() []vector {
 	list := []vector{
 		{id: "V01", defects: []string{"CVE-2017-7651"}, send: []string{"10ffffff7f"}, closes: true},
 		{id: "V04", version: v5, send: []string{"c08000"}, want: []string{"e00181"}, closes: true},
-		{id: "V07-0", defects: []string{"CVE-2017-7653", "#693"}, version: v3, send: []string{"3006000361c0806d"}, closes: true},
+		{id: "V07-0", defects: []string{"CVE-2017-7653"}, version: v3, send: []string{"3006000361c0806d"}, closes: true},
 		{id: "V07-2", version: v3, send: []string{"3005000261ff6d"}, closes: true},
 		{id: "V07-4", version: v3, send: []string{"3008000561f49080806d"}, closes: true},
 		{id: "V08c", defects: []string{"#693"}, send: []string{frame(0x10, text("MQTT")+"0402003c"+text("victim\x00zz"))}, closes: true},
@@ -85,12 +85,12 @@ func vectors() []vector {
 		{id: "V23", defects: []string{"CVE-2024-3935"}, version: v3, broker: []string{"320c00062b2b2b2b2b2b00040033"}, closes: true},
 		{id: "V24", defects: []string{"CVE-2024-10525"}, version: v3, broker: []string{"90020001"}, closes: true},
 		{id: "V25", defects: []string{"CVE-2023-5632", "CVE-2017-7652"}, closes: true},
-		{id: "V27", defects: []string{"will to $CONTROL"}, send: []string{frame(0x10, text("MQTT")+"0406003c"+text("wc")+text("$CONTROL/dynamic-security/v1")+text("{}"))}, want: []string{"20020005"}, closes: true},
+		{id: "V27", defects: []string{"will to $CONTROL", "#3552"}, send: []string{frame(0x10, text("MQTT")+"0406003c"+text("wc")+text("$CONTROL/dynamic-security/v1")+text("{}"))}, want: []string{"20020005"}, closes: true},
 		{id: "V29", version: v5, send: []string{"8206000100000161"}, want: []string{"e00181"}, closes: true},
 		{id: "V31", send: []string{"100700044d51545404c2003c" + text("test-python") + text("admin") + text("password")}, closes: true},
 		{id: "V33", send: []string{"40020001"}, closes: true},
 		{id: "V35", version: v3, send: []string{frame(0x10, text("MQTT")+"0402003c"+text("t1"))}, closes: true},
-		{id: "V37", send: []string{"102600044d51545404c0003c000a676174657761792d3031000b73656e736f722d75736572000178"}, want: []string{"20020002"}, closes: true},
+		{id: "V37", defects: []string{"#3551", "#3553"}, send: []string{"102600044d51545404c0003c000a676174657761792d3031000b73656e736f722d75736572000178"}, want: []string{"20020002"}, closes: true},
 		{id: "V39", version: v5, send: []string{"3211000864656e6965642f7400010323000131", "3209000000020323000132"}, want: []string{"4003000187", "4003000287"}},
 
 		{id: "first packet is no CONNECT", defects: []string{"CVE-2023-0809"}, send: []string{"3080808074"}, closes: true},
@@ -119,20 +119,19 @@ func vectors() []vector {
 }
 
 // vectorProxy is a proxy whose rules allow all that has no $ or is denied.
-func vectorProxy(t *testing.T, b *recording, profile string) *proxy {
+func vectorProxy(t *testing.T, b *recording, profile, strict string) *proxy {
 	t.Helper()
 	if profile == "" {
 		profile = "legacy"
 	}
-	p := startProxy(t, settings{
+	return startProxy(t, settings{
 		broker:    b.Addr().String(),
 		listeners: `[{name: plain, address: "127.0.0.1:0"}]`,
 		authn:     "[{name: users, type: password, file: owners.passwd}, {name: anyone, type: anonymous}]",
 		rules:     []string{`{deny: [publish], topics: ["denied/#"]}`, `{allow: [publish, subscribe], topics: ["#"]}`},
 		limits:    "{publish_rate: {rate: 0}, connect_timeout: 1s}",
-		more:      "broker_profile: " + profile,
+		more:      "broker_profile: " + profile + "\nstrict: " + strict,
 	})
-	return p
 }
 
 // ownersFile has the users of V37.
@@ -152,61 +151,89 @@ func TestVectors(t *testing.T) {
 	for _, vec := range vectors() {
 		t.Run(vec.id, func(t *testing.T) {
 			t.Parallel()
-			b := record(t, nil)
-			p := vectorProxy(t, b, vec.profile)
-			var before []string
-			if vec.id == "V37" { // the victim's session outlives its connection
-				victim := p.raw(t)
-				victim.connect(v3, "gateway-01", "victim", durable)
-				victim.Close()
-				p.awaitEvent(t, event{"msg": "session ended", "username": "victim"})
-				before = b.frames(t)
-			}
-			c := p.raw(t)
-			if vec.version != 0 {
-				c.connect(vec.version, "vector", "")
-				before = b.frames(t)
-			}
-			dials := b.dials()
-			answers := vec.want
-			answered := func() {
-				if len(answers) == 0 {
-					return
-				}
-				if got := c.next(); got != answers[0] && (answers[0] != "ok" || !strings.HasPrefix(got, "20")) {
-					t.Errorf("the client got %.60s, want %.60s", got, answers[0])
-				}
-				answers = answers[1:]
-			}
-			for _, s := range vec.send {
-				packet, err := hex.DecodeString(s)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.send(packet)
-				answered()
-			}
-			for _, s := range vec.broker {
-				packet, err := hex.DecodeString(s)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b.send(t, packet)
-			}
-			reaches := vec.reaches
-			if vec.closes {
-				c.expect("the connection ends", "close")
-			} else {
-				c.alive("the session goes on")
-				reaches = append(slices.Clone(reaches), "c000")
-			}
-			if vec.version == 0 && len(vec.reaches) == 0 && b.dials() != dials {
-				t.Error("the broker was dialled")
-			}
-			if got := b.frames(t)[len(before):]; !slices.Equal(got, reaches) {
-				t.Errorf("the broker got %.200s, want %.200s", got, reaches)
-			}
+			vec.run(t, "{}")
 		})
+	}
+}
+
+// TestVectorsOfFirmShields sends those whose defects are said to be shielded even
+// where all is relaxed that can be.
+func TestVectorsOfFirmShields(t *testing.T) {
+	t.Parallel()
+	legacy, _ := strict.ParseProfile("legacy")
+	relaxed := strict.Means{Profile: legacy, Relaxed: ^packets.Checks(0)}
+	firm := map[string]bool{}
+	for _, d := range strict.Defects() {
+		s, _ := d.With(relaxed)
+		firm[d.ID] = s != strict.Not && s == d.Shield
+	}
+	for _, vec := range vectors() {
+		if len(vec.defects) == 0 || slices.ContainsFunc(vec.defects, func(id string) bool { return !firm[id] }) {
+			continue
+		}
+		t.Run(vec.id, func(t *testing.T) {
+			t.Parallel()
+			vec.run(t, "{off: [C2, C3, C4, C5, C6, C7, C8, C9, C10, C12, C13, C14, C15, C19]}")
+		})
+	}
+}
+
+// run sends vec through a proxy with these relaxed checks.
+func (vec vector) run(t *testing.T, strict string) {
+	t.Helper()
+	b := record(t, nil)
+	p := vectorProxy(t, b, vec.profile, strict)
+	var before []string
+	if vec.id == "V37" { // the victim's session outlives its connection
+		victim := p.raw(t)
+		victim.connect(v3, "gateway-01", "victim", durable)
+		victim.Close()
+		p.awaitEvent(t, event{"msg": "session ended", "username": "victim"})
+		before = b.frames(t)
+	}
+	c := p.raw(t)
+	if vec.version != 0 {
+		c.connect(vec.version, "vector", "")
+		before = b.frames(t)
+	}
+	dials := b.dials()
+	answers := vec.want
+	answered := func() {
+		if len(answers) == 0 {
+			return
+		}
+		if got := c.next(); got != answers[0] && (answers[0] != "ok" || !strings.HasPrefix(got, "20")) {
+			t.Errorf("the client got %.60s, want %.60s", got, answers[0])
+		}
+		answers = answers[1:]
+	}
+	for _, s := range vec.send {
+		packet, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(packet)
+		answered()
+	}
+	for _, s := range vec.broker {
+		packet, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.send(t, packet)
+	}
+	reaches := vec.reaches
+	if vec.closes {
+		c.expect("the connection ends", "close")
+	} else {
+		c.alive("the session goes on")
+		reaches = append(slices.Clone(reaches), "c000")
+	}
+	if vec.version == 0 && len(vec.reaches) == 0 && b.dials() != dials {
+		t.Error("the broker was dialled")
+	}
+	if got := b.frames(t)[len(before):]; !slices.Equal(got, reaches) {
+		t.Errorf("the broker got %.200s, want %.200s", got, reaches)
 	}
 }
 

@@ -39,6 +39,8 @@ func span(r Range) string {
 		return "all"
 	case first:
 		return "up to " + r.Last.String()
+	case last:
+		return "from " + r.First.String()
 	}
 	return r.First.String() + " to " + r.Last.String()
 }
