@@ -30,6 +30,19 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("exit %d, want 1:\n%s%s", r.code, r.stdout, r.stderr)
 	}
 
+	// A shield that the configuration has taken away is none.
+	p.configure(t, settings{broker: b.address(), listeners: plain, more: "broker_profile: none\nstrict: {off: [C3]}", rules: []string{writeAll}})
+	r = mqttward(t, "", "doctor", "-c", p.file("mqttward.yaml"))
+	for _, want := range []string{
+		"warn  broker_profile: none is configured; auto would be mosquitto-2.0a\n",
+		"fail  CVE-2024-8376: not shielded: ", "(the profile none does not have it)\n",
+		"fail  flags: not shielded: ", "(strict relaxes C3)\n",
+	} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("%q is not in the report:\n%s", want, r.stdout)
+		}
+	}
+
 	b.signal(t, 9)
 	b.exit(t)
 	r = mqttward(t, "", "doctor", "-c", p.file("mqttward.yaml"))
@@ -48,7 +61,7 @@ func TestProfileDetected(t *testing.T) {
 	b := startBroker(t)
 	p := startService(t, settings{broker: b.address(), more: "broker_profile: auto"})
 	p.process.await(t, "mosquitto version 2.0.11: profile mosquitto-2.0a")
-	p.process.await(t, "not shielded: 2.0.22")
+	p.process.await(t, "2.0.22: not shielded: ")
 	p.process.await(t, "shielded: CVE-2017-7651 (C1, C2)")
 	// Mosquitto keeps the connection of the probe no longer than it takes.
 	eventually(t, "end of the probe", func() bool { return strings.Contains(b.out.String(), "Client mqttward") })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -68,12 +69,13 @@ func (d *doctor) reach(ctx context.Context) {
 	d.note(GradeOK, "broker %s: reached", address)
 	text, err := brokerVersion(ctx, d.built)
 	if err != nil {
-		d.note(GradeWarn, "broker version: %v; the profile is legacy", err)
+		d.note(GradeWarn, "broker version: %v; the profile is %s", err, d.built.profile("").Name)
 		return
 	}
-	d.note(GradeOK, "broker version: %s, profile %s", text, profileOf(text).Name)
-	if configured := d.built.config.BrokerProfile; configured != "auto" {
-		d.note(GradeWarn, "broker_profile: %s holds, not that of the version", configured)
+	holds, own := d.built.profile(text).Name, profileOf(text).Name
+	d.note(GradeOK, "broker version: %s, profile %s", text, holds)
+	if holds != own {
+		d.note(GradeWarn, "broker_profile: %s is configured; auto would be %s", holds, own)
 	}
 	d.defects(text)
 }
@@ -85,29 +87,9 @@ func (d *doctor) defects(text string) {
 		d.note(GradeWarn, "no list of this broker's known defects is kept")
 		return
 	}
-	for _, defect := range strict.Defects() {
-		if !defect.Affects(v) {
-			continue
-		}
-		grade, line := GradeOK, fmt.Sprintf("%s: %s: %s", defect.ID, defect.Shield, defect.What)
-		if defect.Shield == strict.Partly {
-			grade = GradeWarn
-		}
-		if defect.Shield == strict.Not {
-			grade = GradeFail
-			line = fmt.Sprintf("%s: not shielded: %s", defect.ID, defect.What)
-		}
-		var by []string
-		for _, c := range defect.Checks {
-			by = append(by, c.String())
-		}
-		if defect.How != "" {
-			by = append(by, defect.How)
-		}
-		if len(by) > 0 {
-			line += " (" + strings.Join(by, ", ") + ")"
-		}
-		d.note(grade, "%s", line)
+	grades := map[strict.Shield]string{strict.Not: GradeFail, strict.Partly: GradeWarn, strict.Whole: GradeOK}
+	for _, defect := range defectsOf(v, d.built.means(d.built.profile(text))) {
+		d.note(grades[defect.shield], "%s", defect.line())
 	}
 }
 
@@ -130,6 +112,9 @@ func (d *doctor) around() {
 			continue
 		}
 		for _, at := range listening(string(data), target[strings.LastIndexByte(target, ':')+1:]) {
+			if d.ours(at) {
+				continue
+			}
 			open = true
 			d.note(GradeWarn, "something listens on %s, the broker perhaps: clients reach it around the proxy (Mosquitto: listener PORT 127.0.0.1)", at)
 		}
@@ -137,6 +122,18 @@ func (d *doctor) around() {
 	if !open {
 		d.note(GradeOK, "nobody listens on the broker's port but on loopback")
 	}
+}
+
+// ours reports whether at is the address of a listener of the configuration.
+func (d *doctor) ours(at netip.AddrPort) bool {
+	for _, l := range d.built.config.Listeners {
+		_, address := l.Address.Split()
+		own, err := netip.ParseAddrPort(address)
+		if err == nil && own.Port() == at.Port() && own.Addr().Unmap() == at.Addr().Unmap() {
+			return true
+		}
+	}
+	return false
 }
 
 // certificates warns of those that end soon.
@@ -170,6 +167,8 @@ func (d *doctor) certificate(now time.Time, path, file string) {
 func expiry(now time.Time, c *x509.Certificate) (grade, text string) {
 	day := c.NotAfter.Format(time.DateOnly)
 	switch left := c.NotAfter.Sub(now); {
+	case now.Before(c.NotBefore):
+		return GradeFail, "is not valid before " + c.NotBefore.Format(time.DateOnly)
 	case left < 0:
 		return GradeFail, "has expired on " + day
 	case left < expiresSoon:

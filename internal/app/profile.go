@@ -26,6 +26,7 @@ func (a *App) shield(b *built) {
 	}
 	if p, ok := strict.ParseProfile(b.config.BrokerProfile); ok {
 		a.shared.broker.Set(p)
+		a.logs.Log.Info("broker profile", "broker", "not asked: profile "+p.Name+" is configured")
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -41,8 +42,9 @@ func (a *App) probe(ctx context.Context, b *built) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			a.shared.broker.Set(profileOf(text))
-			for _, line := range Banner(text) {
+			p := profileOf(text)
+			a.shared.broker.Set(p)
+			for _, line := range Banner(text, b.means(p)) {
 				a.logs.Log.Info("broker profile", "broker", line)
 			}
 			return
@@ -88,36 +90,100 @@ func profileOf(text string) strict.Profile {
 	return p
 }
 
-// Banner says what is known of a broker, in lines: its profile, and which of the
-// known defects of its version are shielded, and by what.
-func Banner(text string) []string {
-	lines := []string{fmt.Sprintf("%s: profile %s", text, profileOf(text).Name)}
-	v, ok := strict.ParseVersion(text)
-	if !ok {
-		return append(lines, "no list of its known defects is kept")
+// means is what the configuration gives the shields while p is in force.
+func (b *built) means(p strict.Profile) strict.Means {
+	m := strict.Means{Profile: p, Relaxed: checks(b.config.Strict.Log) | checks(b.config.Strict.Off)}
+	l := &b.config.Limits
+	for _, limit := range []struct {
+		key  string
+		none bool
+	}{
+		{"max_connections", l.MaxConnections == 0},
+		{"max_inflight", l.MaxInflight == 0},
+		{"max_keepalive", l.MaxKeepalive == 0},
+		{"max_topic_levels", l.MaxTopicLevels == 0},
+		{"max_user_properties", l.MaxUserProperties == 0},
+	} {
+		if limit.none {
+			m.Unlimited = append(m.Unlimited, limit.key)
+		}
 	}
-	var shielded []string
+	return m
+}
+
+// profile is the profile in force in front of a broker that says that it is text.
+func (b *built) profile(text string) strict.Profile {
+	if p, ok := strict.ParseProfile(b.config.BrokerProfile); ok {
+		return p
+	}
+	return profileOf(text)
+}
+
+// defect is a known defect of the broker, and what becomes of it here.
+type defect struct {
+	strict.Defect
+	shield strict.Shield
+	by     string // what shields it, or what is missing
+}
+
+// defectsOf returns the known defects of v, whose shields have these means.
+func defectsOf(v strict.Version, m strict.Means) (list []defect) {
 	for _, d := range strict.Defects() {
 		if !d.Affects(v) {
 			continue
 		}
-		by := make([]string, 0, len(d.Checks)+1)
+		shield, missing := d.With(m)
+		if shield == strict.Not {
+			list = append(list, defect{d, shield, missing})
+			continue
+		}
+		var by []string
 		for _, c := range d.Checks {
 			by = append(by, c.String())
 		}
-		if d.How != "" {
-			by = append(by, d.How)
+		for _, more := range []string{d.How, missing} {
+			if more != "" {
+				by = append(by, more)
+			}
 		}
-		if d.Shield == strict.Whole {
-			shielded = append(shielded, fmt.Sprintf("%s (%s)", d.ID, strings.Join(by, ", ")))
+		list = append(list, defect{d, shield, strings.Join(by, ", ")})
+	}
+	return list
+}
+
+// line is d as a report has it.
+func (d defect) line() string {
+	shield := d.shield.String()
+	if d.shield != strict.Whole {
+		shield += " shielded"
+	}
+	line := fmt.Sprintf("%s: %s: %s", d.ID, shield, d.What)
+	if d.by != "" {
+		line += " (" + d.by + ")"
+	}
+	return line
+}
+
+// Banner says what is known of a broker, in lines: its profile and the number of
+// its known defects, those that are not wholly shielded, and those that are, by
+// what.
+func Banner(text string, m strict.Means) []string {
+	title := fmt.Sprintf("%s: profile %s", text, m.Profile.Name)
+	v, ok := strict.ParseVersion(text)
+	if !ok {
+		return []string{title, "no list of its known defects is kept"}
+	}
+	list := defectsOf(v, m)
+	var open, shielded []string
+	for _, d := range list {
+		if d.shield == strict.Whole {
+			shielded = append(shielded, fmt.Sprintf("%s (%s)", d.ID, d.by))
 			continue
 		}
-		line := fmt.Sprintf("%s shielded: %s: %s", d.Shield, d.ID, d.What)
-		if len(by) > 0 {
-			line += " (" + strings.Join(by, ", ") + ")"
-		}
-		lines = append(lines, line)
+		open = append(open, d.line())
 	}
+	lines := []string{fmt.Sprintf("%s, %d of %d known defects shielded", title, len(shielded), len(list))}
+	lines = append(lines, open...)
 	if len(shielded) > 0 {
 		lines = append(lines, "shielded: "+strings.Join(shielded, ", "))
 	}
