@@ -66,7 +66,10 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 		return j.goodbye(pkt, v), nil
 	default:
 	}
-	return c.fit(v), nil
+	if v.Action == filters.Reply {
+		v = c.fit(v)
+	}
+	return v, nil
 }
 
 func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
@@ -77,7 +80,9 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 	}
 	c := j.conn
 	if most := c.terms.brokerMax; bare && !alias.known && most > 0 && alias.grown(pkt) > most {
-		return filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes"), nil
+		v := filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes")
+		c.notePublish(pkt, v)
+		return v, nil
 	}
 	v := j.chain.JudgeUp(now, &c.sess, pkt)
 	if v.Action == filters.Hold {
@@ -136,11 +141,11 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	return v, nil
 }
 
-// fit makes an answer to the client as small as the client wants it, without
+// fit makes a packet for the client as small as the client wants it, without
 // what is optional in it [MQTT-3.1.2-24].
 func (c *conn) fit(v filters.Verdict) filters.Verdict {
 	most := c.terms.clientMax
-	if most == 0 || len(v.Packet) <= most || v.Action == filters.Rewrite && packets.Type(v.Packet[0]>>4) == packets.SUBSCRIBE {
+	if most == 0 || len(v.Packet) <= most {
 		return v
 	}
 	p, err := packets.Parse(v.Packet, c.sess.Version, packets.Server)

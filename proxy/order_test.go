@@ -79,7 +79,9 @@ func TestAnswersFitClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
 		defer h.close()
-		client, _ := h.session(v, small(10))
+		client, broker := h.session(v, small(10))
+		client.Send(mqtttest.Subscribe(v, 7, "data/a-name-of-more-than-ten", "denied/a"))
+		broker.Expect("What goes to the broker may be longer.", mqtttest.Subscribe(v, 7, "data/a-name-of-more-than-ten"))
 		client.Send(mqtttest.Subscribe(v, 1, "denied/1", "denied/2", "denied/3", "denied/4", "denied/5", "denied/6"))
 		client.Expect("It could not be told.", mqtttest.Disconnect(v, packets.PacketTooLarge))
 		client.ExpectClose("The end.")
