@@ -107,6 +107,7 @@ func TestDesync(t *testing.T) {
 		each("1 second filter of a SUBSCRIBE is denied", secondFilter)
 		each("2 revoke, then a QoS 1 message is sent again", resent)
 		each("3 revoke between PUBLISH and PUBREL", beforePubrel)
+		each("3 revoke, reconnect, and use the identifier for something else", reusedIdentifier)
 		each("4 revoke, then the Will is due", revokedWill)
 		each("5 revoke, then a durable subscription delivers", durableDelivery)
 		each("6 revoke, then a retained message of the publisher is due", retainedOfRevoked)
@@ -169,6 +170,28 @@ func beforePubrel(t *testing.T, v packets.Version) {
 	c.expect("complete", ackOf(v, packets.PUBCOMP, 5, packets.Success))
 	equal(t, "messages", end(t, b, monitor), []string{"end"})
 	c.alive("the session goes on")
+}
+
+func reusedIdentifier(t *testing.T, v packets.Version) {
+	b := startBroker(t)
+	p := newStage(t, b.address(), writeAll, readAll)
+	monitor := b.monitor(t)
+	c := p.raw(t)
+	c.connect(v, "c", "alice", durable)
+	c.send(pub(v, 4, 5, "w/a"))
+	c.expect("the broker has it", ackOf(v, packets.PUBREC, 5, packets.Success))
+	c.Close()
+	p.awaitEvent(t, event{"msg": "session ended"})
+	p.rules(t, readAll)
+	c = p.raw(t)
+	if !c.connect(v, "c", "alice", durable) {
+		t.Error("the broker has no session")
+	}
+	c.send(sub(v, 5, 0, "other"))
+	c.expect("granted", subackOf(v, 5, 0))
+	c.send(packets.AppendAck(nil, v, packets.PUBREL, 5, packets.Success))
+	c.expect("answered here", ackOf(v, packets.PUBCOMP, 5, packets.Success))
+	equal(t, "messages", end(t, b, monitor), []string{"end"})
 }
 
 func revokedWill(t *testing.T, v packets.Version) {

@@ -45,6 +45,11 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 	if s.collides(p) || c.holds(s, p) {
 		return Verdict{Action: Hold}
 	}
+	if p.Type == packets.PUBLISH {
+		if v, barred := c.barred(s, p); barred {
+			return v
+		}
+	}
 	p, v := c.judge(now, s, p, packets.Client)
 	if v.Action < Rewrite {
 		return v
@@ -65,8 +70,7 @@ func (s *Session) collides(p *packets.Packet) bool {
 		if p.ID == 0 {
 			return false
 		}
-		stage, _ := s.Stage(p.ID)
-		return stage == Ours
+		return s.Stage(p.ID) == Ours
 	default:
 		return false
 	}
@@ -103,38 +107,6 @@ func (s *Session) sentUp(p *packets.Packet) {
 		}
 	default:
 	}
-}
-
-// release judges a PUBREL, and reports whether it is ours to answer: that of a
-// PUBLISH that was refused, and of one that has lost its right since it went on.
-// The broker must not publish that one, so it never gets a PUBREL.
-func (c Chain) release(s *Session, p *packets.Packet) (Verdict, bool) {
-	f, review := s.released(p.ID)
-	switch {
-	case f.stage == Refused, f.stage == Withheld:
-		return s.complete(p.ID), true
-	case !review:
-		return Verdict{}, false
-	}
-	published := &packets.Packet{Type: packets.PUBLISH, Flags: 4, Version: s.Version, ID: p.ID, Topic: f.topic}
-	if f.retain {
-		published.Flags |= 1
-	}
-	v := c.review(s, published)
-	if v.Action >= Rewrite {
-		return Verdict{}, false
-	}
-	s.mu.Lock()
-	s.flows.set(p.ID, Withheld)
-	s.mu.Unlock()
-	done := s.complete(p.ID)
-	done.Reason, done.Rule = v.Reason, v.Rule
-	return done, true
-}
-
-// complete answers a PUBREL for the broker.
-func (s *Session) complete(id uint16) Verdict {
-	return Verdict{Action: Reply, Packet: packets.AppendAck(nil, s.Version, packets.PUBCOMP, id, packets.Success)}
 }
 
 // review asks the filters again about something that was let go on.

@@ -47,9 +47,11 @@ func (s *Session) denyPublish(p *packets.Packet, v Verdict) Verdict {
 		v.Packet = packets.AppendAck(nil, s.Version, packets.PUBACK, p.ID, v.Reason)
 		return v
 	}
-	s.mu.Lock()
-	s.flows.refuse(p.ID, s.Version)
-	s.mu.Unlock()
+	if s.Version != packets.V5 { // there the refusal ends the flow [MQTT-4.3.3-9]
+		s.mu.Lock()
+		s.flows.set(p.ID, Refused)
+		s.mu.Unlock()
+	}
 	v.Action = Reply
 	v.Packet = packets.AppendAck(nil, s.Version, packets.PUBREC, p.ID, v.Reason)
 	return v

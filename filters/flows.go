@@ -18,7 +18,7 @@ const (
 	AwaitPubrel                // of the client
 	AwaitPubcomp               // of the broker
 	Refused                    // a refused PUBLISH of MQTT 3.x: its PUBREL is ours to answer
-	Withheld                   // the PUBREL was refused; the broker keeps the PUBLISH and must never get one
+	Withheld                   // of what is kept: the broker has the PUBLISH and must never get its PUBREL
 	AwaitSuback                // of the broker
 	AwaitUnsuback              // of the broker
 	Ours                       // an UNSUBSCRIBE of ours
@@ -27,7 +27,6 @@ const (
 // flow is a Packet Identifier in use.
 type flow struct {
 	stage   Stage
-	resumed bool   // it is of an earlier connection and has not been heard of in this one
 	retain  bool   // AwaitPubrec, AwaitPubrel: of the PUBLISH
 	epoch   uint32 // and by which rules it was let go on
 	topic   []byte // and its Topic Name
@@ -42,6 +41,8 @@ type flows struct {
 	list   []flow // as ids
 	open   int    // PUBLISHes that count towards the Receive Maximum
 	moving int    // of these, the ones that end without the client
+
+	withheld int // PUBLISHes without PUBREL, which the broker counts too
 }
 
 func (t *flows) at(id uint16) *flow {
@@ -66,13 +67,13 @@ func (t *flows) set(id uint16, stage Stage) *flow {
 		}
 	}
 	t.count(f, -1)
-	f.stage, f.resumed = stage, false
+	f.stage = stage
 	t.count(f, 1)
 	return f
 }
 
 func (t *flows) count(f *flow, n int) {
-	if f.resumed || f.stage < AwaitPuback || f.stage > Withheld {
+	if f.stage < AwaitPuback || f.stage > Refused {
 		return
 	}
 	t.open += n
@@ -123,19 +124,6 @@ func (t *flows) answered(p *packets.Packet) {
 	}
 }
 
-// refuse notes a PUBLISH of QoS 2 that is refused. One that the broker has
-// already from before stays there: a PUBLISH to come with its identifier would
-// be taken for the same.
-func (t *flows) refuse(id uint16, v packets.Version) {
-	f := t.at(id)
-	switch {
-	case f != nil && (f.stage == AwaitPubrec || f.stage == AwaitPubrel || f.stage == Withheld):
-		t.set(id, Withheld)
-	case v != packets.V5: // there the refusal ends the flow [MQTT-4.3.3-9]
-		t.set(id, Refused)
-	}
-}
-
 // free returns a Packet Identifier that is not in use: the highest, since
 // clients count upwards.
 func (t *flows) free() (uint16, bool) {
@@ -147,27 +135,14 @@ func (t *flows) free() (uint16, bool) {
 	return 0, false
 }
 
-// resume takes over what outlives the connection before: the QoS 2 flows. They
-// are judged again when they go on.
-func (t *flows) resume(from *flows) {
-	for i, f := range from.list {
-		if f.stage < AwaitPubrec || f.stage > Withheld {
-			continue
-		}
-		t.ids = append(t.ids, from.ids[i])
-		t.list = append(t.list, flow{stage: f.stage, resumed: true, retain: f.retain, topic: slices.Clone(f.topic)})
-	}
-}
-
-// Stage returns what the Packet Identifier id waits for, and whether that is
-// of an earlier connection: the client may send the packet again then.
-func (s *Session) Stage(id uint16) (stage Stage, resumed bool) {
+// Stage returns what the Packet Identifier id waits for in this connection.
+func (s *Session) Stage(id uint16) Stage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flows.at(id); f != nil {
-		return f.stage, f.resumed
+		return f.stage
 	}
-	return Idle, false
+	return Idle
 }
 
 // released returns the flow of a PUBREL of the client, which ends it if the
@@ -182,7 +157,7 @@ func (s *Session) released(id uint16) (f flow, review bool) {
 		s.flows.end(id)
 	}
 	atBroker := f.stage == AwaitPubrec || f.stage == AwaitPubrel
-	return f, atBroker && (f.resumed || f.epoch != s.epoch)
+	return f, atBroker && f.epoch != s.epoch
 }
 
 // InFlight returns how many PUBLISHes of the client count towards its Receive
@@ -191,7 +166,7 @@ func (s *Session) released(id uint16) (f flow, review bool) {
 func (s *Session) InFlight() (open, moving int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flows.open, s.flows.moving
+	return s.flows.open + s.flows.withheld, s.flows.moving
 }
 
 // Judged says that the rules have changed: what they let go on earlier is

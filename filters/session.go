@@ -24,7 +24,9 @@ type Session struct {
 	epoch     uint32 // counts changes of the rules; of who calls JudgeUp, as is
 	unsettled bool   // whether Settle has something to do
 
-	mu            sync.Mutex // both directions use what follows
+	mu            sync.Mutex      // both directions use what follows
+	kept          map[uint16]kept // written by who calls JudgeUp
+	unknown       bool            // there is more that would have to be kept
 	flows         flows
 	deliveries    deliveries
 	subscriptions subscriptions
@@ -54,7 +56,7 @@ func (s *Session) Resume(from *Session) {
 	}
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	s.flows.resume(&from.flows)
+	s.keep(from)
 	s.deliveries.resume(&from.deliveries)
 	s.subscriptions.resume(&from.subscriptions)
 }

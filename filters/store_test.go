@@ -64,8 +64,8 @@ func TestStoreResume(t *testing.T) {
 		second := sessionOf("bob", "c")
 		store.Claim(now, second)
 		store.Begin(second, present)
-		if stage, resumed := second.Stage(2); second.Subscribed("a") != present || (stage != Idle) != present || resumed != present {
-			t.Errorf("session present %v: subscribed %v, stage %d", present, second.Subscribed("a"), stage)
+		if _, ok := second.kept[2]; second.Subscribed("a") != present || ok != present {
+			t.Errorf("session present %v: subscribed %v, flow %v", present, second.Subscribed("a"), ok)
 		}
 	}
 }

@@ -19,16 +19,15 @@ func publishFlow(_ *filter, s *filters.Session, p *packets.Packet) (filters.Verd
 	if p.QoS() == 0 {
 		return pass()
 	}
-	stage, resumed := s.Stage(p.ID)
-	again := p.Flags&flagDup != 0
+	stage, again := s.Stage(p.ID), p.Flags&flagDup != 0
 	switch {
-	case stage == filters.Idle, resumed && stage != filters.Withheld:
+	case stage == filters.Idle:
 		return room(s)
 	case stage == filters.Refused && p.QoS() == 2:
 		return pass() // it is judged again, and answered as before
 	case again && (stage == filters.AwaitPuback || stage == filters.AwaitPubrec):
 		return filters.Verdict{Action: filters.Drop, Rule: repeated}, true // its answer is on the way
-	case again && (stage == filters.AwaitPubrel || stage == filters.Withheld) && p.QoS() == 2 && s.Version != packets.V5:
+	case again && stage == filters.AwaitPubrel && p.QoS() == 2 && s.Version != packets.V5:
 		b := packets.AppendAck(nil, s.Version, packets.PUBREC, p.ID, packets.Success)
 		return filters.Verdict{Action: filters.Reply, Packet: b, Rule: repeated}, true
 	case s.Version == packets.V5 && p.QoS() == 1:
@@ -59,15 +58,13 @@ func (f *filter) Hold(s *filters.Session, p *packets.Packet) bool {
 	if open < s.Terms.ReceiveMaximum || moving == 0 {
 		return false
 	}
-	stage, resumed := s.Stage(p.ID)
-	return stage == filters.Idle || resumed && stage != filters.Withheld
+	return s.Stage(p.ID) == filters.Idle
 }
 
 // requestFlow judges the Packet Identifier of a SUBSCRIBE or UNSUBSCRIBE.
 func requestFlow(_ *filter, s *filters.Session, p *packets.Packet) (filters.Verdict, bool) {
-	stage, resumed := s.Stage(p.ID)
-	switch {
-	case stage == filters.Idle, resumed && stage != filters.Withheld:
+	switch stage := s.Stage(p.ID); {
+	case stage == filters.Idle:
 		return pass()
 	case p.Flags&flagDup != 0 && (stage == filters.AwaitSuback || stage == filters.AwaitUnsuback):
 		return filters.Verdict{Action: filters.Drop, Rule: repeated}, true
@@ -87,8 +84,7 @@ func acknowledgement(_ *filter, s *filters.Session, p *packets.Packet) (filters.
 // release judges a PUBREL of an unknown flow. The broker, which may know more
 // than we do, answers it, unless it does not bear that.
 func release(f *filter, s *filters.Session, p *packets.Packet) (filters.Verdict, bool) {
-	stage, _ := s.Stage(p.ID)
-	if stage != filters.Idle || !f.Broker.Profile().LocalAcks {
+	if s.Stage(p.ID) != filters.Idle || !f.Broker.Profile().LocalAcks {
 		return pass()
 	}
 	b := packets.AppendAck(nil, s.Version, packets.PUBCOMP, p.ID, packets.PacketIdentifierNotFound)
@@ -125,7 +121,7 @@ var awaited = [...]packets.Type{
 
 // answer drops what answers nothing that the client has sent.
 func answer(_ *filter, s *filters.Session, p *packets.Packet) (filters.Verdict, bool) {
-	if stage, _ := s.Stage(p.ID); awaited[stage] == p.Type {
+	if awaited[s.Stage(p.ID)] == p.Type {
 		return pass()
 	}
 	return filters.Verdict{Action: filters.Drop, Rule: "C19: the broker answers nothing"}, true
