@@ -415,3 +415,18 @@ func BenchmarkPublish(b *testing.B) {
 		down.JudgeDown(time.Time{}, s, a)
 	}
 }
+
+// BenchmarkPublish0 is the most frequent packet: QoS 0, without properties.
+func BenchmarkPublish0(b *testing.B) {
+	const v = packets.V311
+	s := &filters.Session{Version: v}
+	up := Up(Options{Limits: Limits{TopicLevels: 32, TopicLength: 1024, UserProperties: 32}})
+	p, err := packets.Parse(publish(v, 0, 0, "factory/line-a/robot/7/state"), v, packets.Client)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		up.Filter(time.Time{}, s, p)
+	}
+}
