@@ -185,6 +185,16 @@ func (r *recording) dials() int {
 	return len(r.conns)
 }
 
+// awaitEnd waits until the proxy has closed every connection.
+func (r *recording) awaitEnd(t *testing.T) {
+	t.Helper()
+	eventually(t, "end of the connections to the broker", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return !slices.ContainsFunc(r.conns, func(c *recorded) bool { return !c.closed })
+	})
+}
+
 // send sends the last client something of the broker's own.
 func (r *recording) send(t *testing.T, b []byte) {
 	t.Helper()
