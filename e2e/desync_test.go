@@ -497,6 +497,14 @@ func revokedDuringSession(t *testing.T) {
 	c := p.certified(t, config)
 	c.connect(v5, "c", "")
 	c.alive("nothing is revoked; and the client has its session ticket")
+	again, err := tls.Dial("tcp", p.address(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !again.ConnectionState().DidResume {
+		t.Error("the client does not resume its TLS session, so nothing is shown below")
+	}
+	newRaw(t, again).connect(v5, "e", "") // and takes a new ticket
 	other, _ := p.machineConfig(t, ca, time.Time{})
 	spared := p.certified(t, other)
 	spared.connect(v5, "d", "")

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -126,6 +129,87 @@ func normal(t *testing.T, connack string, v packets.Version) string {
 	return fmt.Sprintf("%s: code %d, session present %v, %s", line, p.Reason, p.SessionPresent, kept)
 }
 
+// tap is a wire to a broker that keeps what goes through it from the proxy.
+type tap struct {
+	net.Listener
+	up   bytes.Buffer
+	done chan struct{} // closed when the one connection has ended
+}
+
+func startTap(t *testing.T, broker string) *tap {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &tap{Listener: l, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		if err := w.carry(broker); err != nil {
+			t.Log("the wire to the broker:", err)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		receive(t, "end of the wire to the broker", w.done)
+	})
+	return w
+}
+
+// carry carries one connection to its end.
+func (w *tap) carry(broker string) error {
+	from, err := w.Accept()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := net.Dial("tcp", broker)
+	if err != nil {
+		return err
+	}
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		_, _ = io.Copy(from, to)
+		from.Close()
+	}()
+	_, _ = io.Copy(io.MultiWriter(to, &w.up), from) // however it ends
+	to.Close()
+	<-down
+	return nil
+}
+
+// sent returns what the proxy has sent over the wire, a packet a line.
+func (w *tap) sent(t *testing.T) (lines []string) {
+	t.Helper()
+	receive(t, "end of the wire to the broker", w.done)
+	return split(t, w.up.Bytes())
+}
+
+// split cuts bytes into packets.
+func split(t *testing.T, b []byte) (lines []string) {
+	t.Helper()
+	for in := bufio.NewReader(bytes.NewReader(b)); ; {
+		frame, err := readFrame(in)
+		if err != nil {
+			if len(frame) > 0 {
+				t.Errorf("half a packet: % x", frame)
+			}
+			return lines
+		}
+		lines = append(lines, hex.EncodeToString(frame))
+	}
+}
+
+// said is what the client says in the script, all of which goes on as it is.
+func said(t *testing.T, v packets.Version) (lines []string) {
+	t.Helper()
+	for _, l := range script(v) {
+		lines = append(lines, split(t, slices.Concat(l.send...))...)
+	}
+	return lines
+}
+
 // TestTransparency: a client and a broker that behave cannot tell that the proxy
 // is there, byte for byte, but for the deviations.
 func TestTransparency(t *testing.T) {
@@ -135,8 +219,9 @@ func TestTransparency(t *testing.T) {
 			t.Parallel()
 			direct := startBroker(t)
 			behind := startBroker(t)
+			wire := startTap(t, behind.address())
 			p := startProxy(t, settings{
-				broker: behind.address(), listeners: plain,
+				broker: wire.Addr().String(), listeners: plain,
 				rules: []string{`{allow: [publish, subscribe], topics: ["#"]}`},
 			})
 			// The Wills too: both brokers are watched.
@@ -148,6 +233,7 @@ func TestTransparency(t *testing.T) {
 					t.Errorf("through the proxy\n\t%s\ndirectly\n\t%s", got[i], want[i])
 				}
 			}
+			equal(t, "what the broker gets", wire.sent(t), said(t, v))
 			equal(t, "what the others get", end(t, behind, watchBehind), end(t, direct, watch))
 		})
 	}
