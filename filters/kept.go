@@ -69,6 +69,19 @@ func (s *Session) withholdPubrel(id uint16) {
 	s.flows.withheld++
 }
 
+// revive makes a flow of an earlier connection, if id is one, one of this.
+func (s *Session) revive(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.kept[id]; !ok {
+		return
+	}
+	delete(s.kept, id)
+	if s.flows.at(id) == nil {
+		s.flows.set(id, AwaitPubrel)
+	}
+}
+
 // release judges a PUBREL, and reports whether it is ours to answer: that of a
 // PUBLISH that was refused, and of one that has lost its right since it went on.
 // The broker must not publish that one, so it never gets a PUBREL.
@@ -92,7 +105,7 @@ func (c Chain) release(s *Session, p *packets.Packet) (Verdict, bool) {
 	}
 	v := c.reviewPublish(s, p.ID, f.topic, f.retain)
 	if v.Action >= Rewrite {
-		s.setKept(p.ID, kept{})
+		s.revive(p.ID)
 		return Verdict{}, false
 	}
 	s.withholdPubrel(p.ID)

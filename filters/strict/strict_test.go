@@ -330,6 +330,12 @@ func TestProfiles(t *testing.T) {
 	c = newTalk(t, v, Options{Broker: broker(Profile{LocalAcks: true})})
 	c.client("an unknown PUBREL is answered here", ack(v, packets.PUBREL, 7), "reply 70020007")
 
+	before := newTalk(t, v, Options{})
+	before.client("it goes on", publish(v, 4, 8, "a"), "pass")
+	c.s.Resume(before.s)
+	c.client("the PUBREL of what an earlier connection sent is the broker's", ack(v, packets.PUBREL, 8), "pass")
+	c.broker("and answered by it", ack(v, packets.PUBCOMP, 8), "pass")
+
 	c = newTalk(t, v, Options{Broker: broker(Profile{MaxLevels: 2}), Limits: Limits{TopicLevels: 5}})
 	c.client("two levels", publish(v, 0, 0, "a/b"), "pass")
 	c.client("three", publish(v, 0, 0, "a/b/c"), "drop")
