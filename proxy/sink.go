@@ -40,14 +40,21 @@ func (s *sink) writeLocked(b []byte) error {
 // reply writes b, or leaves that to who streams a PUBLISH: a client that does not
 // read while it writes would otherwise stop both directions for good.
 func (s *sink) reply(b []byte) error {
-	s.waiting.Lock()
-	if s.streaming && len(s.replies)+len(b) <= maxReplies {
-		s.replies = append(s.replies, b...)
-		s.waiting.Unlock()
+	if s.leave(b) {
 		return nil
 	}
-	s.waiting.Unlock()
 	return s.write(b)
+}
+
+// leave keeps b for the end of a streamed PUBLISH, if there is one and room.
+func (s *sink) leave(b []byte) bool {
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	if !s.streaming || len(s.replies)+len(b) > maxReplies {
+		return false
+	}
+	s.replies = append(s.replies, b...)
+	return true
 }
 
 // begin takes the sink for a packet that is written in pieces, with writeLocked.
