@@ -48,9 +48,12 @@ func defaults() Config {
 // so an entry may still be wrong in any way.
 func (c *Config) complete() {
 	for i := range c.Authn {
-		if m := &c.Authn[i]; m.Type == MethodCertificate && m.Username == "" {
-			m.Username = certificateUsername
-		}
+		c.Authn[i].complete()
+	}
+	for i := range c.Backends {
+		b := &c.Backends[i]
+		b.Credentials.Mode = cmp.Or(b.Credentials.Mode, CredentialsPass)
+		b.ProxyProtocol = cmp.Or(b.ProxyProtocol, "off")
 	}
 	for i := range c.Listeners {
 		c.completeListener(&c.Listeners[i])
@@ -74,6 +77,7 @@ func (c *Config) completeListener(l *Listener) {
 	if t := l.TLS; t != nil {
 		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
 		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)
+		t.OCSP = cmp.Or(t.OCSP, "off")
 	}
 }
 

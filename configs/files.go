@@ -38,15 +38,18 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 			named(key(at, "key"), &s.TLS.Certificates[j].Key)
 		}
 		named(key(path, "client_ca"), &s.TLS.ClientCA)
+		named(key(path, "ocsp_ca"), &s.TLS.OCSPCA)
 		for j := range s.TLS.CRL {
 			named(item(key(path, "crl"), j), &s.TLS.CRL[j])
 		}
 	}
 	for i := range c.Backends {
-		named(key(key(item("backends", i), "probe"), "password_file"), &c.Backends[i].Probe.PasswordFile)
+		path := item("backends", i)
+		named(key(key(path, "probe"), "password_file"), &c.Backends[i].Probe.PasswordFile)
+		named(key(key(path, "credentials"), "password_file"), &c.Backends[i].Credentials.PasswordFile)
 	}
 	for i := range c.Authn {
-		named(key(item("authn", i), "file"), &c.Authn[i].File)
+		c.Authn[i].eachFile(item("authn", i), named)
 	}
 	named("admin.token_file", &c.Admin.TokenFile)
 }

@@ -77,8 +77,18 @@ func (l *loader) tls(path string, t *TLS) {
 		// Somebody who names a CA believes that certificates are checked.
 		l.fail(key(path, "client_ca"), "has no effect without client_auth: optional or required")
 	}
-	if t.CRL != nil && t.ClientAuth == ClientAuthNone {
-		l.fail(key(path, "crl"), "has no effect without client_auth: optional or required")
+	if t.ClientAuth == ClientAuthNone {
+		for _, idle := range []struct {
+			name string
+			set  bool
+		}{{"crl", t.CRL != nil}, {"ocsp", t.OCSP != "off"}} {
+			if idle.set {
+				l.fail(key(path, idle.name), "has no effect without client_auth: optional or required")
+			}
+		}
+	}
+	if t.OCSPURL != "" && t.OCSP == "off" && !t.Staple {
+		l.fail(key(path, "ocsp_url"), "has no effect without ocsp: soft or hard, or staple: true")
 	}
 	for i, name := range t.CRL {
 		if name == "" {

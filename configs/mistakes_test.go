@@ -114,10 +114,10 @@ func TestMistakes(t *testing.T) {
 		{"nobody", `"127.0.0.1:1884"`, `"127.0.0.1:1884", authn: []`, "mqttward.yaml:2: listeners[0].authn: is an empty list: nobody could log in; left out, all methods are used"},
 
 		{"no type", "type: password, ", "", "mqttward.yaml:4: authn[0].type: is required"},
-		{"later type", "type: password, file: users", "type: jwt", `mqttward.yaml:4: authn[0].type: wants certificate, password or anonymous, not "jwt"`},
+		{"no such type", "type: password, file: users", "type: kerberos", `mqttward.yaml:4: authn[0].type: wants certificate, password, jwt, sql, redis, ldap, http, scram, all or anonymous, not "kerberos"`},
 		{"password without file", ", file: users", "", "mqttward.yaml:4: authn[0].file: is required for type password"},
-		{"file without password", "type: password", "type: anonymous", "mqttward.yaml:4: authn[0].file: belongs to type password, not anonymous"},
-		{"username without certificate", "file: users", "file: users, username: u", "mqttward.yaml:4: authn[0].username: belongs to type certificate, not password"},
+		{"file without password", "type: password", "type: anonymous", "mqttward.yaml:4: authn[0].file: belongs to type password or scram, not anonymous"},
+		{"username without certificate", "file: users", "file: users, username: u", "mqttward.yaml:4: authn[0].username: belongs to type certificate or jwt, not password"},
 		{"certificates never asked for", method, "authn: [{name: plc, type: certificate}]", "mqttward.yaml:4: authn[0]: no listener that uses it asks for certificates (tls.client_auth: optional or required)"},
 
 		{"no such file", "file: users", "file: ../nobody/users", "mqttward.yaml:4: authn[0].file: no such file: ../nobody/users"},

@@ -24,6 +24,7 @@ type Config struct {
 	Listeners []Listener `yaml:"listeners"`
 	Backends  []Backend  `yaml:"backends"` // exactly one
 	Authn     []Method   `yaml:"authn"`
+	ClientID  ClientID   `yaml:"client_id"`
 	Authz     Authz      `yaml:"authz"`
 	Strict    Strict     `yaml:"strict"`
 	Limits    Limits     `yaml:"limits"`
@@ -49,6 +50,7 @@ type Listener struct {
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
 	Backend           string         `yaml:"backend"` // the name of an entry in Backends
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
+	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
 }
 
 // The values of TLS.ClientAuth.
@@ -65,6 +67,11 @@ type TLS struct {
 	ClientAuth   string        `yaml:"client_auth" oneof:"none optional required"`
 	ClientCA     string        `yaml:"client_ca"` // file; given exactly if ClientAuth is not none
 	CRL          []string      `yaml:"crl"`       // files, PEM or DER, of what the CAs in ClientCA have revoked
+
+	OCSP    string `yaml:"ocsp" oneof:"off soft hard"` // whether responders are asked about client certificates, and must answer
+	OCSPURL string `yaml:"ocsp_url"`                   // the responder; "": the one that the certificate names
+	OCSPCA  string `yaml:"ocsp_ca"`                    // file: whom to trust for a responder with https; "": the system's
+	Staple  bool   `yaml:"staple"`                     // answers of OCSP about Certificates are sent along
 }
 
 // Certificate is a pair of PEM files.
@@ -78,6 +85,23 @@ type Backend struct {
 	Name    string   `yaml:"name"`
 	Servers []Server `yaml:"servers"` // exactly one
 	Probe   Probe    `yaml:"probe"`
+
+	Credentials   Credentials `yaml:"credentials"`
+	ProxyProtocol string      `yaml:"proxy_protocol" oneof:"off v1 v2"` // in which the broker is told who the client is
+}
+
+// The values of Credentials.Mode.
+const (
+	CredentialsPass    = "pass"    // what the client sent
+	CredentialsStrip   = "strip"   // none
+	CredentialsReplace = "replace" // those given
+)
+
+// Credentials are the user name and the password that the broker gets.
+type Credentials struct {
+	Mode         string `yaml:"mode" oneof:"pass strip replace"`
+	Username     string `yaml:"username"`      // template; exactly with CredentialsReplace
+	PasswordFile string `yaml:"password_file"` // only with CredentialsReplace
 }
 
 // Probe is the login with which the broker is asked for its version.
@@ -91,19 +115,9 @@ type Server struct {
 	Address Address `yaml:"address"`
 }
 
-// The values of Method.Type.
-const (
-	MethodCertificate = "certificate"
-	MethodPassword    = "password"
-	MethodAnonymous   = "anonymous"
-)
-
-// Method is a way to find out who a client is.
-type Method struct {
-	Name     string `yaml:"name"`
-	Type     string `yaml:"type" oneof:"certificate password anonymous"`
-	Username string `yaml:"username"` // certificate: template of the user name
-	File     string `yaml:"file"`     // password: the file of users
+// ClientID says which client identifiers an identity may use.
+type ClientID struct {
+	Match []string `yaml:"match"` // templates, in which * stands for any run of characters; nil: any
 }
 
 // Authz says what clients may do.
@@ -125,6 +139,7 @@ type Rule struct {
 	Name      string         `yaml:"name"`
 	Users     []string       `yaml:"users"` // globs, as ClientIDs, Listeners and Certs
 	ClientIDs []string       `yaml:"client_ids"`
+	Groups    []string       `yaml:"groups"`
 	IPs       []netip.Prefix `yaml:"ips"`
 	Listeners []string       `yaml:"listeners"`
 	Certs     []string       `yaml:"certs"` // common names or SHA-256 fingerprints

@@ -50,9 +50,23 @@ func (l *loader) backends() {
 		for j, server := range b.Servers {
 			l.serverAddress(key(item(key(path, "servers"), j), "address"), server.Address)
 		}
+		l.credentials(key(path, "credentials"), &b.Credentials)
 		if b.Probe.PasswordFile != "" && b.Probe.Username == "" {
 			l.missing(key(key(path, "probe"), "username"), "is required with password_file")
 		}
+	}
+}
+
+func (l *loader) credentials(path string, c *Credentials) {
+	replace := c.Mode == CredentialsReplace
+	switch {
+	case replace && c.Username == "":
+		l.missing(key(path, "username"), "is required for mode: replace")
+	case !replace && c.Username != "":
+		l.fail(key(path, "username"), "has no effect without mode: replace")
+	}
+	if !replace && c.PasswordFile != "" {
+		l.fail(key(path, "password_file"), "has no effect without mode: replace")
 	}
 }
 
@@ -81,15 +95,7 @@ func (l *loader) authn() {
 			l.missing(key(path, "type"), "is required")
 			continue
 		}
-		if m.Type == MethodPassword && m.File == "" {
-			l.missing(key(path, "file"), "is required for type password")
-		}
-		if m.Type != MethodPassword && m.File != "" {
-			l.fail(key(path, "file"), "belongs to type password, not %s", m.Type)
-		}
-		if m.Type != MethodCertificate && m.Username != "" {
-			l.fail(key(path, "username"), "belongs to type certificate, not %s", m.Type)
-		}
+		l.keys(path, &m)
 	}
 }
 

@@ -73,7 +73,7 @@ func (w *warnings) everybody() {
 }
 
 func (r Rule) forEverybody() bool {
-	for _, subject := range [][]string{r.Users, r.ClientIDs, r.Listeners, r.Certs} {
+	for _, subject := range [][]string{r.Users, r.ClientIDs, r.Groups, r.Listeners, r.Certs} {
 		if subject != nil && !slices.Contains(subject, "*") {
 			return false
 		}
@@ -108,7 +108,7 @@ func (w *warnings) permissions() {
 		return
 	}
 	w.config.eachFile(func(path string, name *string) {
-		public := strings.HasSuffix(path, ".cert") || strings.HasSuffix(path, ".client_ca") || strings.HasSuffix(parent(path), ".crl")
+		public := strings.HasSuffix(path, ".cert") || strings.Contains(path, ".key_files[") || slices.Contains([]string{".jwks_file", ".device_keys", ".ca", ".ocsp_ca"}, path[max(0, strings.LastIndexByte(path, '.')):]) || strings.HasSuffix(path, ".client_ca") || strings.HasSuffix(parent(path), ".crl")
 		info, err := os.Stat(*name)
 		if err == nil && !public && info.Mode().Perm()&0o004 != 0 {
 			w.add(path, "every user of this machine may read the file (mode %04o)", info.Mode().Perm())

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 // Identity is who a client was found to be. Rules judge identities, never
@@ -15,6 +18,51 @@ type Identity struct {
 	Method   string // the configured name of the method that vouches for it
 
 	Expires time.Time // when the method no longer vouches for it; zero: never
+
+	Groups      []string          // that rules may name
+	Tenant      string            // empty: none
+	Claims      map[string]string // what else the proof says, by name; those within others are named a.b
+	Permissions *Permissions      // what the proof itself allows; nil: it says nothing of that
+}
+
+// Value returns what the placeholder name stands for, of those that a proof
+// gives: ${tenant}, ${claims.NAME} and, for somebody in a single group, ${group}.
+func (id *Identity) Value(name string) (string, bool) {
+	switch name {
+	case "tenant":
+		return id.Tenant, id.Tenant != ""
+	case "group":
+		if len(id.Groups) != 1 {
+			return "", false
+		}
+		return id.Groups[0], true
+	}
+	claim, ok := strings.CutPrefix(name, claimPrefix)
+	if !ok {
+		return "", false
+	}
+	value, ok := id.Claims[claim]
+	return value, ok
+}
+
+// Permissions are rules that come with the proof of an identity, such as a
+// token. They are asked before those of the configuration.
+type Permissions struct {
+	Rules  []Permission
+	Closed bool // nothing matched: denied, whatever the configuration says
+}
+
+// Permission is a rule about actions on topics; of a list the first that matches
+// decides. A Permission that cannot be understood whole must not be made.
+type Permission struct {
+	Name      string // for logs: where in the proof it stands
+	Deny      bool
+	Publish   bool
+	Subscribe bool
+	Topics    []string      // Topic Filters with ${placeholders}; "=x" is the literal topic or filter x
+	Globs     []string      // topics in which "*" stands for any run of characters, "/" too; only without Deny
+	QoS       []packets.QoS // nil: any
+	Retain    *bool         // of a PUBLISH; nil: any
 }
 
 // Credentials are what a client brought to prove who it is: its CONNECT and
@@ -28,6 +76,10 @@ type Credentials struct {
 
 	Password    Secret
 	HasPassword bool // a password may be present and empty
+
+	// AuthMethod is the Authentication Method of MQTT 5.0 enhanced authentication
+	// (section 4.12), "" without it. Its Authentication Data goes to a Dialogue.
+	AuthMethod string
 
 	Certificate *x509.Certificate // the verified leaf; nil if the client showed none
 	RemoteAddr  netip.Addr        // of the client, behind any PROXY header

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mqttward/mqttward/packets"
 )
@@ -14,12 +15,14 @@ import (
 type Session struct {
 	Version     packets.Version
 	ClientID    string
-	Identity    Identity
+	Identity    Identity          // as CONNECT proved it; see Proof
 	Certificate *x509.Certificate // the client's verified certificate; nil: none
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
 	Owner       string // the user name that the client identifier belongs to
 	Terms       Terms
+
+	renewed atomic.Pointer[Identity] // nil: Identity still holds
 
 	epoch     uint32 // counts changes of the rules; of who calls JudgeUp, as is
 	unsettled bool   // whether Settle has something to do
@@ -61,6 +64,21 @@ func (s *Session) Resume(from *Session) {
 	s.subscriptions.resume(&from.subscriptions)
 }
 
+// Proof returns the identity as it was last proved, by CONNECT or by
+// re-authentication (section 4.12.1). User name and method stay those of
+// Identity. What it returns does not change; another pointer tells that it was
+// renewed.
+func (s *Session) Proof() *Identity {
+	if renewed := s.renewed.Load(); renewed != nil {
+		return renewed
+	}
+	return &s.Identity
+}
+
+// Renew puts id, of the same user by the same method, in the place of the
+// identity.
+func (s *Session) Renew(id Identity) { s.renewed.Store(&id) }
+
 // Value returns what the placeholder name stands for in this session.
 func (s *Session) Value(name string) (string, bool) {
 	switch name {
@@ -75,6 +93,9 @@ func (s *Session) Value(name string) (string, bool) {
 			return "", false
 		}
 		return s.RemoteAddr.Addr().Unmap().String(), true
+	}
+	if value, ok := s.Proof().Value(name); ok {
+		return value, true
 	}
 	return CertificateValue(s.Certificate, name)
 }

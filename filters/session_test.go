@@ -10,12 +10,15 @@ import (
 
 func TestSessionValue(t *testing.T) {
 	full := &Session{
-		ClientID:   "plc-7",
-		Identity:   Identity{Username: "line-a"},
+		ClientID: "plc-7",
+		Identity: Identity{
+			Username: "line-a", Tenant: "plant-1", Groups: []string{"machines"},
+			Claims: map[string]string{"NAME": "value", "realm.role": "operator"},
+		},
 		RemoteAddr: netip.MustParseAddrPort("[::ffff:192.0.2.1]:1883"),
 		Listener:   "mqtts",
 		Certificate: certificate(t, &x509.Certificate{
-			Subject: pkix.Name{CommonName: "plc"}, DNSNames: []string{"plc.example"}, URIs: []*url.URL{parseURL(t, "spiffe://plant/plc")},
+			Subject: pkix.Name{CommonName: "plc"}, DNSNames: []string{"plc.example"}, EmailAddresses: []string{"plc@plant.example"}, URIs: []*url.URL{parseURL(t, "spiffe://plant/plc")},
 		}),
 	}
 	tests := []struct{ name, want string }{
@@ -24,6 +27,12 @@ func TestSessionValue(t *testing.T) {
 		{"ip", "192.0.2.1"},
 		{"listener", "mqtts"},
 		{"cert.cn", "plc"},
+		{"cert.subject", "CN=plc"},
+		{"cert.san.email", "plc@plant.example"},
+		{"tenant", "plant-1"},
+		{"group", "machines"},
+		{"claims.realm.role", "operator"},
+		{"claims.unheard of", ""},
 		{"unheard of", ""},
 		{"", ""},
 	}

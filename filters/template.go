@@ -16,8 +16,17 @@ import (
 // Placeholders are the names that a Template knows.
 var placeholders = []string{
 	"username", "clientid",
-	"cert.cn", "cert.san.dns", "cert.san.uri", "cert.fingerprint",
+	"cert.cn", "cert.subject", "cert.san.dns", "cert.san.uri", "cert.san.email", "cert.fingerprint",
+	"claims.NAME", "group", "tenant",
 	"ip", "listener",
+}
+
+// claimPrefix begins the placeholders of claims, whose names are the issuer's.
+const claimPrefix = "claims."
+
+func knownPlaceholder(name string) bool {
+	claim, ok := strings.CutPrefix(name, claimPrefix)
+	return ok && claim != "" || slices.Contains(placeholders, name)
 }
 
 // Lookup tells the value of a placeholder for one client; false means that
@@ -58,7 +67,7 @@ func ParseTemplate(s string) (Template, error) {
 		if !closed {
 			return Template{}, fmt.Errorf("column %d: placeholder without a closing }", column)
 		}
-		if !slices.Contains(placeholders, name) {
+		if !knownPlaceholder(name) {
 			return Template{}, fmt.Errorf("column %d: unknown placeholder ${%s}; known are ${%s}",
 				column, name, strings.Join(placeholders, "}, ${"))
 		}
@@ -145,7 +154,8 @@ func beginsTopic(before string) bool {
 
 // CertificateValue is the Lookup of the placeholders that start with "cert.".
 // The alternative names are the first of their kind; the fingerprint is the
-// SHA-256 of the certificate in lower-case hexadecimal. c may be nil.
+// SHA-256 of the certificate in lower-case hexadecimal, the subject its
+// distinguished name in the form of RFC 2253. c may be nil.
 func CertificateValue(c *x509.Certificate, name string) (string, bool) {
 	if c == nil {
 		return "", false
@@ -162,6 +172,12 @@ func CertificateValue(c *x509.Certificate, name string) (string, bool) {
 		if len(c.URIs) > 0 {
 			value = c.URIs[0].String()
 		}
+	case "cert.san.email":
+		if len(c.EmailAddresses) > 0 {
+			value = c.EmailAddresses[0]
+		}
+	case "cert.subject":
+		value = c.Subject.String()
 	case "cert.fingerprint":
 		sum := sha256.Sum256(c.Raw)
 		value = hex.EncodeToString(sum[:])

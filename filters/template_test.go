@@ -29,7 +29,7 @@ func TestParseTemplateErrors(t *testing.T) {
 		{"${", "column 1: placeholder without"},
 		{"${}", "column 1: unknown placeholder ${}"},
 		{"${a${username}}", "column 1: unknown placeholder ${a${username}"},
-		{"${claims.sub}", "column 1: unknown placeholder"},
+		{"${claims.}", "column 1: unknown placeholder"},
 		{"${username }", "column 1: unknown placeholder"},
 	}
 	for _, tt := range tests {
@@ -49,6 +49,7 @@ func TestTemplatePlaceholders(t *testing.T) {
 		{"$SYS/$x}/{username}", nil},
 		{"${username}", []string{"username"}},
 		{"a${ip}b${cert.cn}${cert.cn}", []string{"ip", "cert.cn", "cert.cn"}},
+		{"${claims.realm.role}/${group}", []string{"claims.realm.role", "group"}},
 	}
 	for _, tt := range tests {
 		template, err := ParseTemplate(tt.template)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"strings"
@@ -264,7 +265,7 @@ func (payloads) Filter(_ time.Time, _ *filters.Session, p *packets.Packet) filte
 	return filters.Pass()
 }
 
-func noEve(s *filters.Session, _ tls.ConnectionState) error {
+func noEve(_ context.Context, s *filters.Session, _ tls.ConnectionState) error {
 	if s.Identity.Username == "eve" {
 		return errors.New("eve is gone")
 	}

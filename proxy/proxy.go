@@ -43,7 +43,7 @@ type Policy struct {
 	// Recheck asks again whether a session would be admitted, by its identity and
 	// its certificates, when the policy has come into force during the session.
 	// The state is zero without TLS. Nil means that it always would.
-	Recheck func(s *filters.Session, state tls.ConnectionState) error
+	Recheck func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error
 
 	// Handshakes holds a slot for each TLS handshake that may be in progress
 	// at once, from the ClientHello on, over all listeners. Nil means no limit.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mqttward/mqttward/packets"
@@ -27,17 +28,29 @@ func (c *conn) recheck(p *Policy) {
 	if p == c.policy || p.Recheck == nil {
 		return
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			c.stop(c.recovered(r))
+		}
+	}()
 	var state tls.ConnectionState
 	if t, ok := c.client.(*tls.Conn); ok {
 		state = t.ConnectionState()
 	}
-	if err := p.Recheck(&c.sess, state); err != nil {
+	ctx, cancel := c.within(p.Limits.ConnectTimeout)
+	defer cancel()
+	if err := p.Recheck(ctx, &c.sess, state); err != nil && c.life.Err() == nil {
 		c.stop(&ending{end: EndRevoked, code: packets.NotAuthorized, err: err})
 	}
 }
 
-// recheck asks p about all sessions of l. Verifying certificates takes its time,
-// so connections come and go meanwhile; those that come ask for themselves.
+// rechecks is how many sessions of a listener are asked about at once: sources
+// of identities may be far away.
+const rechecks = 16
+
+// recheck asks p about all sessions of l, until another policy is in force.
+// That takes its time, so connections come and go meanwhile; those that come ask
+// for themselves.
 func (s *sessions) recheck(l *Listener, p *Policy) {
 	s.mu.Lock()
 	var running []*conn
@@ -46,10 +59,19 @@ func (s *sessions) recheck(l *Listener, p *Policy) {
 			running = append(running, c)
 		}
 	}
-	s.mu.Unlock()
-	for _, c := range running {
-		c.recheck(p)
+	var next atomic.Int64
+	for range min(rechecks, len(running)) {
+		s.wg.Go(func() { // while there are sessions, so that Shutdown waits for it
+			for l.policy.Load() == p {
+				i := int(next.Add(1)) - 1
+				if i >= len(running) {
+					return
+				}
+				running[i].recheck(p)
+			}
+		})
 	}
+	s.mu.Unlock()
 }
 
 // answers sees to it that the broker answers what somebody depends on us for.

@@ -32,17 +32,39 @@ type Authenticator interface {
 }
 
 // Rechecker is an Authenticator that can be asked again about an identity that
-// it has vouched for, after the configuration was loaded anew. Its answers are
-// those of Authenticate: nil for an identity that it would still accept,
-// ErrNotMine for one of another method, any other error for one that has ended.
-// It does no I/O and does not block.
+// it has vouched for, after the configuration was loaded anew. Its answers are:
+// nil for an identity that it would still accept, ErrNotMine for one of another
+// method, an error that wraps ErrUnavailable if nobody can say now, any other
+// error for one that has ended. It blocks no longer than ctx lets it.
 type Rechecker interface {
-	Recheck(s *filters.Session) error
+	Recheck(ctx context.Context, s *filters.Session) error
+}
+
+// Conversant is an Authenticator of MQTT 5.0 enhanced authentication (section
+// 4.12). Begin starts a Dialogue with a client whose CONNECT, or AUTH for
+// re-authentication, names c.AuthMethod; ErrNotMine says that the method has
+// another name. Authenticate is not asked about clients that name one.
+type Conversant interface {
+	Begin(c filters.Credentials) (Dialogue, error)
+}
+
+// Dialogue is one run of enhanced authentication. One goroutine at a time calls
+// it.
+type Dialogue interface {
+	// Next takes the Authentication Data of a packet of the client, and returns
+	// that of the answer: an AUTH with Continue authentication or, with an
+	// identity, the last. Errors are those of Authenticate. data is valid during
+	// the call only.
+	Next(ctx context.Context, data filters.Secret) (answer []byte, id *filters.Identity, err error)
 }
 
 // ErrNotMine is the answer of a method that has no say about the credentials:
 // the next one is asked.
 var ErrNotMine = errors.New("not credentials of this method")
+
+// ErrUnavailable is the cause of a Recheck that could not find out: the session
+// goes on.
+var ErrUnavailable = errors.New("the source of identities does not answer")
 
 // Chain asks methods in order until one has a say. An empty Chain refuses
 // everybody.
@@ -71,17 +93,51 @@ func (chain Chain) Authenticate(ctx context.Context, c filters.Credentials) (fil
 	return filters.Identity{}, &packets.Error{Code: code, Msg: "no method accepts the client's credentials"}
 }
 
+// Begin starts enhanced authentication with the first method that knows
+// c.AuthMethod. Its error is always a *packets.Error, BadAuthenticationMethod if
+// none does.
+func (chain Chain) Begin(c filters.Credentials) (Dialogue, error) {
+	for _, method := range chain {
+		m, ok := method.(Conversant)
+		if !ok {
+			continue
+		}
+		d, err := m.Begin(c)
+		if err == nil {
+			return answering{d}, nil
+		}
+		if !errors.Is(err, ErrNotMine) {
+			return nil, refusal(err)
+		}
+	}
+	return nil, &packets.Error{Code: packets.BadAuthenticationMethod, Msg: "no method offers the Authentication Method"}
+}
+
+// answering is a Dialogue whose errors are those of Chain.Authenticate.
+type answering struct{ Dialogue }
+
+func (d answering) Next(ctx context.Context, data filters.Secret) ([]byte, *filters.Identity, error) {
+	answer, id, err := d.Dialogue.Next(ctx, data)
+	if errors.Is(err, ErrNotMine) {
+		err = &packets.Error{Code: packets.NotAuthorized, Msg: "no method accepts the client's credentials"}
+	}
+	if err != nil {
+		return nil, nil, refusal(err)
+	}
+	return answer, id, nil
+}
+
 // Recheck asks the methods whether the identity of a running session is still
 // one to accept. Its error is always a *packets.Error. The identity has ended
 // too if its method is gone, or cannot be asked again.
-func (chain Chain) Recheck(s *filters.Session) error {
+func (chain Chain) Recheck(ctx context.Context, s *filters.Session) error {
 	for _, method := range chain {
 		r, ok := method.(Rechecker)
 		if !ok {
 			continue
 		}
-		err := r.Recheck(s)
-		if err == nil {
+		err := r.Recheck(ctx, s)
+		if err == nil || errors.Is(err, ErrUnavailable) {
 			return nil
 		}
 		if !errors.Is(err, ErrNotMine) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/mqttward/mqttward/filters"
@@ -56,7 +57,7 @@ func TestChain(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := tt.chain.Authenticate(t.Context(), filters.Credentials{})
-			if got != tt.want {
+			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("identity %+v, want %+v", got, tt.want)
 			}
 			if tt.code == 0 {
@@ -82,7 +83,7 @@ type again struct {
 	recheck error
 }
 
-func (a again) Recheck(*filters.Session) error { return a.recheck }
+func (a again) Recheck(context.Context, *filters.Session) error { return a.recheck }
 
 func TestRecheck(t *testing.T) {
 	var (
@@ -106,7 +107,7 @@ func TestRecheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := tt.chain.Recheck(&filters.Session{Identity: filters.Identity{Username: "bob", Method: "users"}})
+			err := tt.chain.Recheck(t.Context(), &filters.Session{Identity: filters.Identity{Username: "bob", Method: "users"}})
 			if tt.want == "" {
 				if err != nil {
 					t.Errorf("ended: %v", err)

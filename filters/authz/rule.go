@@ -32,6 +32,7 @@ type Rule struct {
 
 	Users     []string // "*" in a value stands for any run of characters
 	ClientIDs []string
+	Groups    []string // the client is in one of them
 	Listeners []string
 	Certs     []string // the certificate's common name, or its whole SHA-256 fingerprint
 	IPs       []netip.Prefix
@@ -108,7 +109,7 @@ func compile(r Rule) (rule, error) {
 // checkSubjects refuses what would never match: a deny rule that is silently
 // void lets everybody through.
 func (r *rule) checkSubjects() error {
-	for _, list := range [][]string{r.Users, r.ClientIDs, r.Listeners, r.Certs} {
+	for _, list := range [][]string{r.Users, r.ClientIDs, r.Groups, r.Listeners, r.Certs} {
 		if slices.Contains(list, "") {
 			return errors.New("an empty name is nobody's")
 		}

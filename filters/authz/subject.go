@@ -26,9 +26,12 @@ func (r *rule) appliesTo(s subject) bool {
 	return oneOf(r.Users, s.Identity.Username) &&
 		oneOf(r.ClientIDs, s.ClientID) &&
 		oneOf(r.Listeners, s.Listener) &&
+		(len(r.Groups) == 0 || slices.ContainsFunc(s.Proof().Groups, r.namesGroup)) &&
 		r.namesCertificate(s) &&
 		r.includesAddress(s.RemoteAddr.Addr())
 }
+
+func (r *rule) namesGroup(group string) bool { return oneOf(r.Groups, group) }
 
 // oneOf reports whether value matches one of the globs; no globs match all.
 // An empty value is nobody's name and matches no glob, not even "*".

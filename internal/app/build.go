@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -15,8 +17,6 @@ import (
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
-	"github.com/mqttward/mqttward/filters/authn/anonymous"
-	"github.com/mqttward/mqttward/filters/authn/certificate"
 	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
@@ -39,6 +39,14 @@ type built struct {
 	broker     *backend.Server
 	handshakes chan struct{}
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
+	closers    []io.Closer       // what methods hold open
+}
+
+// close lets go of what the methods hold.
+func (b *built) close() {
+	for _, c := range b.closers {
+		_ = c.Close() // nothing was written
+	}
 }
 
 // shared is what outlives a reload: counts of what is running.
@@ -48,6 +56,10 @@ type shared struct {
 	sessions *filters.Store
 	retained *authz.Retained
 	broker   *strict.Broker
+
+	// sourceChanged returns what is told when the source of a method fails, or
+	// answers again.
+	sourceChanged func(method string) func(failure error)
 }
 
 // maxAway and maxRetained bound what is remembered of sessions whose clients are
@@ -64,6 +76,8 @@ func newShared() shared {
 		sessions: filters.NewStore(maxAway),
 		retained: authz.NewRetained(maxRetained),
 		broker:   &strict.Broker{},
+
+		sourceChanged: func(string) func(error) { return nil },
 	}
 }
 
@@ -92,6 +106,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildAuthz()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
+		b.close()
 		return nil, b.errs
 	}
 	b.keepOrMake(last)
@@ -111,38 +126,6 @@ func (b *builder) fail(path string, err error) {
 	for mistake := range strings.SplitSeq(err.Error(), "\n") {
 		b.errs = append(b.errs, b.config.Errorf(path, "%s", mistake))
 	}
-}
-
-func (b *builder) buildAuthn() {
-	for i, m := range b.config.Authn {
-		path := fmt.Sprintf("authn[%d]", i)
-		switch m.Type {
-		case configs.MethodPassword:
-			users, err := password.Load(m.File)
-			if err != nil {
-				b.fail(path+".file", err)
-				continue
-			}
-			b.methods[m.Name] = password.New(m.Name, users, b.shared.pool)
-		case configs.MethodCertificate:
-			method, err := newCertificate(m)
-			if err != nil {
-				b.fail(path+".username", err)
-				continue
-			}
-			b.methods[m.Name] = method
-		case configs.MethodAnonymous:
-			b.methods[m.Name] = anonymous.New(m.Name)
-		}
-	}
-}
-
-func newCertificate(m configs.Method) (authn.Authenticator, error) {
-	t, err := filters.ParseTemplate(m.Username)
-	if err != nil {
-		return nil, err
-	}
-	return certificate.New(m.Name, t)
 }
 
 func (b *builder) buildAuthz() {
@@ -167,7 +150,7 @@ func (b *builder) buildAuthz() {
 func ruleOf(r configs.Rule) authz.Rule {
 	rule := authz.Rule{
 		Name: r.Name, Place: r.Place.String(),
-		Users: r.Users, ClientIDs: r.ClientIDs, Listeners: r.Listeners, Certs: r.Certs, IPs: r.IPs,
+		Users: r.Users, ClientIDs: r.ClientIDs, Groups: r.Groups, Listeners: r.Listeners, Certs: r.Certs, IPs: r.IPs,
 		Deny: r.Deny != nil, Topics: r.Topics, Retain: r.Retain,
 	}
 	for _, action := range append(r.Allow, r.Deny...) { // one of them is nil
@@ -259,11 +242,11 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
 		Handshakes: b.handshakes,
-		Recheck: func(s *filters.Session, state tls.ConnectionState) error {
+		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
 			if err := certificates.Recheck(state.PeerCertificates); err != nil {
 				return err
 			}
-			return chain.Recheck(s)
+			return chain.Recheck(ctx, s)
 		},
 	}
 }
@@ -276,7 +259,7 @@ func (b *builder) retiredPolicy() *proxy.Policy {
 		all = append(all, b.chain([]string{m.Name})...)
 	}
 	p := *b.policies[0]
-	p.Recheck = func(s *filters.Session, _ tls.ConnectionState) error { return all.Recheck(s) }
+	p.Recheck = func(ctx context.Context, s *filters.Session, _ tls.ConnectionState) error { return all.Recheck(ctx, s) }
 	return &p
 }
 

@@ -34,7 +34,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 
 // Recheck accepts whom it once accepted: who has a user name got it from
 // another method that had the same name.
-func (a *Authenticator) Recheck(s *filters.Session) error {
+func (a *Authenticator) Recheck(_ context.Context, s *filters.Session) error {
 	if s.Identity.Method != a.name {
 		return authn.ErrNotMine
 	}

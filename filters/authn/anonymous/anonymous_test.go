@@ -3,6 +3,7 @@ package anonymous_test
 import (
 	"crypto/x509"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/mqttward/mqttward/filters"
@@ -27,12 +28,12 @@ func TestAuthenticate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := anonymous.New("open").Authenticate(t.Context(), tt.c)
 			if !tt.accept {
-				if got != (filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
+				if !reflect.DeepEqual(got, filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
 					t.Errorf("got %+v, %v; want ErrNotMine", got, err)
 				}
 				return
 			}
-			if got != (filters.Identity{Method: "open"}) || err != nil {
+			if !reflect.DeepEqual(got, filters.Identity{Method: "open"}) || err != nil {
 				t.Errorf("got %+v, %v; want the anonymous identity", got, err)
 			}
 		})
@@ -48,7 +49,7 @@ func TestRecheck(t *testing.T) {
 		{filters.Identity{Method: "users"}, authn.ErrNotMine.Error()},
 		{filters.Identity{Method: "open", Username: "bob"}, "the method has become an anonymous one"},
 	} {
-		err := anonymous.New("open").Recheck(&filters.Session{Identity: tt.identity})
+		err := anonymous.New("open").Recheck(t.Context(), &filters.Session{Identity: tt.identity})
 		if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%+v: %v, want %q", tt.identity, err, tt.want)
 		}

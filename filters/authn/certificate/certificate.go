@@ -59,7 +59,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 
 // Recheck accepts a client whose certificate gives the name that it has; the
 // certificate itself is verified again where TLS is.
-func (a *Authenticator) Recheck(s *filters.Session) error {
+func (a *Authenticator) Recheck(_ context.Context, s *filters.Session) error {
 	if s.Identity.Method != a.name {
 		return authn.ErrNotMine
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func TestAuthenticate(t *testing.T) {
 				}
 				return
 			}
-			if want := (filters.Identity{Username: tt.want, Method: "plc"}); got != want || err != nil {
+			if want := (filters.Identity{Username: tt.want, Method: "plc"}); !reflect.DeepEqual(got, want) || err != nil {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
 			}
 		})
@@ -80,7 +81,7 @@ func TestNoCertificateIsNotMine(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := method.Authenticate(t.Context(), filters.Credentials{Username: "plc", HasUsername: true})
-	if got != (filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
+	if !reflect.DeepEqual(got, filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
 		t.Errorf("got %+v, %v; want ErrNotMine", got, err)
 	}
 }
@@ -128,7 +129,7 @@ func TestRecheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.session.RemoteAddr = netip.MustParseAddrPort("[::ffff:192.0.2.1]:1")
-			err = method.Recheck(tt.session)
+			err = method.Recheck(t.Context(), tt.session)
 			if (err == nil) != tt.ok || errors.Is(err, authn.ErrNotMine) != tt.notMine {
 				t.Errorf("got %v", err)
 			}

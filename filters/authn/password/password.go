@@ -61,7 +61,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c filters.Credentials)
 
 // Recheck accepts a user who is still in the file. It cannot tell whether the
 // password is the same: it was not kept.
-func (a *Authenticator) Recheck(s *filters.Session) error {
+func (a *Authenticator) Recheck(_ context.Context, s *filters.Session) error {
 	if s.Identity.Method != a.name {
 		return authn.ErrNotMine
 	}

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -76,15 +77,15 @@ func TestAuthenticate(t *testing.T) {
 			got, err := method.Authenticate(t.Context(), tt.credentials)
 			switch {
 			case tt.want != "":
-				if want := (filters.Identity{Username: tt.want, Method: "users"}); got != want || err != nil {
+				if want := (filters.Identity{Username: tt.want, Method: "users"}); !reflect.DeepEqual(got, want) || err != nil {
 					t.Errorf("got %+v, %v; want %+v", got, err, want)
 				}
 			case tt.code != 0:
-				if got != (filters.Identity{}) || code(err) != tt.code {
+				if !reflect.DeepEqual(got, filters.Identity{}) || code(err) != tt.code {
 					t.Errorf("got %+v, %v; want a refusal with %#x", got, err, tt.code)
 				}
 			default:
-				if got != (filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
+				if !reflect.DeepEqual(got, filters.Identity{}) || !errors.Is(err, authn.ErrNotMine) {
 					t.Errorf("got %+v, %v; want ErrNotMine", got, err)
 				}
 			}
@@ -236,7 +237,7 @@ func TestRecheck(t *testing.T) {
 		{filters.Identity{Method: "users"}, "the user is gone from the password file"},
 		{filters.Identity{Username: "bob", Method: "others"}, authn.ErrNotMine.Error()},
 	} {
-		err := method.Recheck(&filters.Session{Identity: tt.identity})
+		err := method.Recheck(t.Context(), &filters.Session{Identity: tt.identity})
 		if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%+v: %v, want %q", tt.identity, err, tt.want)
 		}

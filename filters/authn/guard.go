@@ -1,0 +1,209 @@
+package authn
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// Guard stands between the logins and a source of identities that is somewhere
+// else: a database, a directory, a service. It remembers answers for a while,
+// bounds time and number of the questions, and stops asking a source that fails.
+//
+// Only answers are remembered, never failures. What it remembers is found by a
+// keyed hash of the credentials; the credentials themselves are not kept.
+type Guard struct {
+	options  GuardOptions
+	key      [sha256.Size]byte
+	accepted *otter.Cache[guardKey, accepted] // nil: nothing is remembered
+	refused  *otter.Cache[guardKey, error]
+	slots    chan struct{}
+	breaker  *gobreaker.CircuitBreaker[filters.Identity]
+}
+
+// GuardOptions bound a Guard. All are positive, but that a TTL of zero means that
+// such answers are not remembered.
+type GuardOptions struct {
+	Timeout     time.Duration // of one question
+	Concurrent  int           // questions at once; more wait
+	TTL         time.Duration // for which an acceptance is remembered: as long may a revocation go unnoticed
+	NegativeTTL time.Duration // and a refusal
+	Size        int           // how many of each are remembered
+	Failures    int           // in a row after which the source is not asked
+	Cooldown    time.Duration // for which it is not
+
+	// Changed is told when the source is given up, with the last failure, and,
+	// with nil, when it answers again. It may be nil.
+	Changed func(failure error)
+}
+
+type guardKey [sha256.Size]byte
+
+type accepted struct{ identity filters.Identity }
+
+// errOpen is the refusal while the source is not asked.
+var errOpen = errors.New("the source has failed before and is not asked for now")
+
+// NewGuard returns a Guard that remembers nothing yet.
+func NewGuard(o GuardOptions) *Guard {
+	g := &Guard{options: o, slots: make(chan struct{}, o.Concurrent)}
+	_, _ = rand.Read(g.key[:]) // never fails
+	if o.TTL > 0 {
+		g.accepted = otter.Must(&otter.Options[guardKey, accepted]{
+			MaximumSize: o.Size, ExpiryCalculator: otter.ExpiryWriting[guardKey, accepted](o.TTL),
+		})
+	}
+	if o.NegativeTTL > 0 {
+		// Of its own, so that a flood of guesses pushes no acceptance out.
+		g.refused = otter.Must(&otter.Options[guardKey, error]{
+			MaximumSize: o.Size, ExpiryCalculator: otter.ExpiryWriting[guardKey, error](o.NegativeTTL),
+		})
+	}
+	var last error
+	g.breaker = gobreaker.NewCircuitBreaker[filters.Identity](gobreaker.Settings{
+		Timeout:     o.Cooldown,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= o.Failures },
+		IsSuccessful: func(err error) bool {
+			if failed := err != nil && !answered(err); failed {
+				last = err // under the breaker's lock, as OnStateChange
+				return false
+			}
+			return true
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) || busy(err) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			switch {
+			case o.Changed == nil:
+			case to == gobreaker.StateOpen && from == gobreaker.StateClosed:
+				o.Changed(last)
+			case to == gobreaker.StateClosed:
+				o.Changed(nil)
+			}
+		},
+	})
+	return g
+}
+
+// answered reports whether err is an answer of the source and not its failure.
+func answered(err error) bool {
+	_, refused := errors.AsType[*packets.Error](err)
+	return refused || errors.Is(err, ErrNotMine)
+}
+
+// busy reports whether err says that there was no time to ask or to compare.
+func busy(err error) bool {
+	e, ok := errors.AsType[*packets.Error](err)
+	return ok && e.Code == packets.ServerBusy
+}
+
+// Do returns what is remembered for the parts of a question, or asks. What ask
+// returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
+// other error is a failure of the source.
+func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+	k := g.hash(parts)
+	if g.accepted != nil {
+		if a, ok := g.accepted.GetIfPresent(k); ok && (a.identity.Expires.IsZero() || time.Now().Before(a.identity.Expires)) {
+			return a.identity, nil
+		}
+	}
+	if g.refused != nil {
+		if err, ok := g.refused.GetIfPresent(k); ok {
+			return filters.Identity{}, err
+		}
+	}
+	id, err := g.Ask(ctx, ask)
+	switch {
+	case err == nil && g.accepted != nil:
+		g.accepted.Set(k, accepted{id})
+	case err != nil && g.refused != nil && answered(err) && !busy(err):
+		g.refused.Set(k, err)
+	}
+	return id, err
+}
+
+// Ask asks without looking at what is remembered, and remembers nothing.
+func (g *Guard) Ask(ctx context.Context, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	select {
+	case g.slots <- struct{}{}:
+		defer func() { <-g.slots }()
+	case <-ctx.Done():
+		return filters.Identity{}, &packets.Error{Code: packets.ServerBusy, Msg: "too many questions to the source of identities"}
+	}
+	id, err := g.breaker.Execute(func() (filters.Identity, error) { return ask(ctx) })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = errOpen
+	}
+	return id, err
+}
+
+// hash tells apart any two lists of parts.
+func (g *Guard) hash(parts []string) guardKey {
+	h := hmac.New(sha256.New, g.key[:])
+	var length [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
+		h.Write(length[:])
+		h.Write([]byte(p))
+	}
+	return guardKey(h.Sum(nil))
+}
+
+// Guarded is a method whose source is behind a Guard.
+type Guarded struct {
+	method Authenticator
+	guard  *Guard
+}
+
+// NewGuarded puts g between the logins and method.
+func NewGuarded(method Authenticator, g *Guard) *Guarded {
+	return &Guarded{method: method, guard: g}
+}
+
+// Authenticate answers as the method does, or did.
+func (m *Guarded) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
+	return m.guard.Do(ctx, partsOf(c), func(ctx context.Context) (filters.Identity, error) {
+		return m.method.Authenticate(ctx, c)
+	})
+}
+
+// partsOf is all of the credentials: which of them count, the method knows.
+func partsOf(c filters.Credentials) []string {
+	fingerprint, _ := filters.CertificateValue(c.Certificate, "cert.fingerprint")
+	return []string{
+		c.Username, fmt.Sprint(c.HasUsername), string(c.Password), fmt.Sprint(c.HasPassword),
+		c.ClientID, c.AuthMethod, c.RemoteAddr.String(), c.Listener, fingerprint,
+	}
+}
+
+// Recheck asks the method, which cannot say if it is no Rechecker.
+func (m *Guarded) Recheck(ctx context.Context, s *filters.Session) error {
+	r, ok := m.method.(Rechecker)
+	if !ok {
+		return ErrNotMine
+	}
+	var end error // neither the source's failure nor an answer to a login
+	_, err := m.guard.Ask(ctx, func(ctx context.Context) (filters.Identity, error) {
+		end = r.Recheck(ctx, s)
+		if errors.Is(end, ErrUnavailable) {
+			return filters.Identity{}, end
+		}
+		return filters.Identity{}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return end
+}
