@@ -3,15 +3,17 @@
 # clients. It does nothing where they are there already.
 set -eu
 
-packages='mosquitto mosquitto-clients'
+packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl'
 
 # Debian puts the broker where only root looks.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 present() {
-	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd; do
+	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd mariadbd redis-server slapd ldapadd openssl; do
 		command -v "$command" >/dev/null || return 1
 	done
+	# Debian has no link to it in the path.
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
 }
 
 give_up() {
@@ -43,7 +45,7 @@ command -v apt-get >/dev/null || give_up 'there is no apt-get here to install th
 [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || give_up 'installing them takes root or sudo'
 
 retry as_root apt-get update -q || give_up 'apt-get update failed'
-# $packages is two words.
+# $packages is several words.
 # shellcheck disable=SC2086
 retry as_root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -q -y --no-install-recommends $packages || give_up 'apt-get install failed'
