@@ -128,7 +128,7 @@ type judged struct {
 func newPublisher(s *filters.Session) *publisher {
 	return &publisher{
 		clientID:    s.ClientID,
-		identity:    s.Identity,
+		identity:    *s.Proof(),
 		certificate: s.Certificate,
 		remoteAddr:  s.RemoteAddr,
 		listener:    s.Listener,

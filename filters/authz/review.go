@@ -71,7 +71,7 @@ func (r *rule) highestQoS() packets.QoS {
 
 func (r viewRule) hasWildcard() bool {
 	for _, t := range r.topics {
-		if !topics.ValidName(t.text) {
+		if t.glob || !topics.ValidName(t.text) {
 			return true
 		}
 	}

@@ -42,6 +42,7 @@ type Rule struct {
 	Subscribe bool
 	Receive   bool // is delivered; a rule with Subscribe speaks of this too, without it
 
+	Globs  []string      // topics in which "*" stands for any run of characters, "/" too; not to deny
 	Topics []string      // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
 	QoS    []packets.QoS // of a message or a subscription; of a delivery only with Receive, see compileReceive
 	Retain *bool         // PUBLISH only
@@ -59,6 +60,7 @@ type rule struct {
 	label  string // names the rule in decisions
 	topics []pattern
 	fixed  []topic // topics, if they are the same for everybody
+	groups bool    // topics name ${group}
 	qos    [3]bool
 
 	receives [3]bool // the QoS of the deliveries that the rule speaks of
@@ -92,7 +94,7 @@ func compile(r Rule) (rule, error) {
 	switch {
 	case !r.Publish && !r.Subscribe && !r.Receive:
 		return c, errors.New("no action")
-	case len(r.Topics) == 0:
+	case len(r.Topics) == 0 && len(r.Globs) == 0:
 		return c, errors.New("no topics")
 	}
 	if err := c.checkSubjects(); err != nil {

@@ -20,6 +20,7 @@ type topic struct {
 	group   string // of "$share/group/text": the pattern is about that group's subscriptions only
 	text    string
 	literal bool
+	glob    bool // text is one of Rule.Globs
 }
 
 func (r *rule) compileTopics() error {
@@ -39,10 +40,22 @@ func (r *rule) compileTopics() error {
 			return fmt.Errorf("denies no delivery, only a subscription: %s", entry)
 		}
 		fixed = fixed && len(t.Placeholders()) == 0
+		r.groups = r.groups || slices.Contains(t.Placeholders(), "group")
 		r.topics = append(r.topics, p)
 	}
 	if fixed {
 		r.fixed = r.expand(sampleValue)
+	}
+	return r.checkGlobs()
+}
+
+// checkGlobs refuses wildcards of MQTT in globs: where a filter of a subscription
+// is compared with one, they are to meet "*" only.
+func (r *rule) checkGlobs() error {
+	for _, g := range r.Globs {
+		if g == "" || r.Deny || strings.ContainsAny(g, "+#\x00") {
+			return fmt.Errorf("no pattern of topics to allow: %q", g)
+		}
 	}
 	return nil
 }
@@ -51,12 +64,31 @@ func (r *rule) compileTopics() error {
 func sampleValue(string) (string, bool) { return "x", true }
 
 // topicsFor returns the rule's topics for one session. Those that are the same
-// for everybody are shared.
+// for everybody are shared; those with ${group} are had once for each group of the
+// client that the rule is about.
 func (r *rule) topicsFor(s subject) []topic {
 	if r.fixed != nil {
 		return r.fixed
 	}
-	return r.expand(s.Value)
+	if !r.groups {
+		return r.expand(s.Value)
+	}
+	var all []topic
+	for _, group := range s.Proof().Groups {
+		if len(r.Groups) > 0 && !r.namesGroup(group) {
+			continue
+		}
+		all = append(all, r.expand(func(name string) (string, bool) {
+			if name == "group" {
+				return group, group != ""
+			}
+			return s.Value(name)
+		})...)
+	}
+	if all == nil {
+		all = r.expand(s.Value)
+	}
+	return all
 }
 
 // expand returns nothing for a rule that allows and lacks a safe value: it does
@@ -74,6 +106,9 @@ func (r *rule) expand(lookup filters.Lookup) []topic {
 			return nil
 		}
 		expanded = append(expanded, t)
+	}
+	for _, g := range r.Globs {
+		expanded = append(expanded, topic{text: g, glob: true})
 	}
 	return slices.Clip(expanded)
 }
@@ -121,7 +156,21 @@ func (t topic) names(name []byte) bool {
 	case t.literal:
 		return t.text == string(name)
 	}
+	return t.matches(name)
+}
+
+// matches reports whether t holds the topic name. Names that begin with $ are for
+// patterns that begin so [MQTT-4.7.2-1].
+func (t topic) matches(name []byte) bool {
+	if t.glob {
+		return t.globs(name)
+	}
 	return topics.Match(t.text, name)
+}
+
+func (t topic) globs(text []byte) bool {
+	hidden := len(text) > 0 && text[0] == '$'
+	return (!hidden || t.text[0] == '$') && glob(t.text, string(text))
 }
 
 // subscription reports whether t is about some subscriptions and not about a
@@ -135,7 +184,7 @@ func (t topic) subscription() bool {
 // not told: what t grants to one may be it, and what it denies to one may have
 // come by another.
 func (t topic) delivers(name []byte, deny bool) bool {
-	return !(deny && t.subscription()) && topics.Match(t.text, name)
+	return !(deny && t.subscription()) && t.matches(name)
 }
 
 // covers reports whether all that the subscription to filter in group, which
@@ -146,6 +195,10 @@ func (t topic) covers(group, filter []byte) bool {
 		return false
 	case t.literal:
 		return t.text == string(filter)
+	case t.glob:
+		// As a broker with such patterns does it. That "a/*" takes in "a/#" and so
+		// the topic a, too, is made good where deliveries are judged.
+		return t.globs(filter)
 	}
 	return topics.Covers(t.text, filter)
 }

@@ -49,14 +49,21 @@ func (p *Policy) View(s *filters.Session) *View {
 // view returns those of the rules that apply to s which are wanted.
 func (p *Policy) view(s *filters.Session, want func(*rule) bool) *View {
 	v, who := &View{retained: p.retained}, subjectOf(s)
-	for i := range p.rules {
-		r := &p.rules[i]
-		if !want(r) || !r.appliesTo(who) {
-			continue
+	add := func(rules []rule) {
+		for i := range rules {
+			r := &rules[i]
+			if !want(r) || !r.appliesTo(who) {
+				continue
+			}
+			if own := r.topicsFor(who); len(own) > 0 {
+				v.rules = append(v.rules, viewRule{rule: r, topics: own})
+			}
 		}
-		if own := r.topicsFor(who); len(own) > 0 {
-			v.rules = append(v.rules, viewRule{rule: r, topics: own})
-		}
+	}
+	own, closed := ownRules(s.Proof())
+	add(own)
+	if !closed {
+		add(p.rules)
 	}
 	return v
 }
