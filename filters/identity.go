@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -84,6 +85,17 @@ type Credentials struct {
 	Certificate *x509.Certificate // the verified leaf; nil if the client showed none
 	RemoteAddr  netip.Addr        // of the client, behind any PROXY header
 	Listener    string            // the configured name of the listener
+}
+
+// Dialogue is one run of MQTT 5.0 enhanced authentication (section 4.12). One
+// goroutine at a time calls it.
+type Dialogue interface {
+	// Next takes the Authentication Data of a packet of the client, and returns
+	// that of the answer: an AUTH with Continue authentication or, with an
+	// identity, the last. A *packets.Error has the code of a refusal; any other
+	// error says that the method could not answer. data is valid during the call
+	// only.
+	Next(ctx context.Context, data Secret) (answer []byte, id *Identity, err error)
 }
 
 // Secret is bytes that never reach a log, an error or an encoded document:

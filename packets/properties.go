@@ -3,6 +3,7 @@ package packets
 import (
 	"encoding/binary"
 	"iter"
+	"slices"
 )
 
 // Properties is the property section of an MQTT 5.0 packet without its
@@ -38,6 +39,35 @@ func (ps Properties) Lookup(id PropertyID) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// With returns ps with a property behind the others whose value is a string or
+// binary data of up to 65,535 bytes. It may use the room behind ps.
+func (ps Properties) With(id PropertyID, v []byte) Properties {
+	return appendBinary(append(ps, byte(id)), v)
+}
+
+// Without returns ps without the properties of these ids, ps itself if it has
+// none of them.
+func (ps Properties) Without(ids ...PropertyID) Properties {
+	var rest Properties
+	found := false
+	for b := body(ps); len(b) > 0; {
+		whole, id := b, PropertyID(b[0])
+		b = b[1:]
+		if _, err := b.value(id); err != nil {
+			break // not validated; what is left is left out
+		}
+		if slices.Contains(ids, id) {
+			found = true
+			continue
+		}
+		rest = append(rest, whole[:len(whole)-len(b)]...)
+	}
+	if !found {
+		return ps
+	}
+	return rest
 }
 
 // Uint32 returns the value of the Four Byte Integer property id.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"errors"
 	"time"
 
@@ -19,12 +18,16 @@ func (c *conn) accept() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
-	if err := c.authenticate(); err != nil {
+	p, err = c.authenticate(p)
+	if err != nil {
+		return err
+	}
+	if err := c.identify(); err != nil {
 		return err
 	}
 	c.claim()
 	c.up.open(c.policy)
-	if err := c.judgeConnect(p); err != nil {
+	if p, err = c.judgeConnect(p); err != nil {
 		return err
 	}
 	return c.reachBroker(p)
@@ -61,11 +64,23 @@ func (c *conn) takeConnect(p *packets.Packet) error {
 	}
 	c.sess.Version = p.Version
 	c.sess.ClientID = string(c.connect.ClientID)
-	// An exchange of AUTH packets is not followed, and what is not followed is
-	// not let through.
-	if _, ok := c.connect.Props.Lookup(packets.AuthenticationMethod); ok {
-		return &ending{end: EndDenied, code: packets.BadAuthenticationMethod, err: errors.New("enhanced authentication is not offered")}
+	if method, ok := c.connect.Props.Lookup(packets.AuthenticationMethod); ok {
+		c.auth.method = string(method)
 	}
+	return nil
+}
+
+// identify assigns an identifier to a client without one [MQTT-3.1.3-6], so that
+// rules can go by it.
+func (c *conn) identify() error {
+	if c.sess.ClientID != "" || c.policy.AssignID == nil {
+		return nil
+	}
+	id, ok := c.policy.AssignID(&c.sess)
+	if !ok {
+		return &ending{end: EndDenied, code: packets.ClientIdentifierNotValid, err: errors.New("no client identifier can be assigned to the user")}
+	}
+	c.sess.ClientID, c.assigned = id, true
 	return nil
 }
 
@@ -101,52 +116,35 @@ func readConnectError(err error) error {
 	return &ending{end: EndHandshake, err: err} // TLS 1.3 reports some failures with the first read
 }
 
-// authenticate asks the policy who the client is.
-func (c *conn) authenticate() error {
-	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
-	defer cancel()
-	id, err := c.policy.Authn.Authenticate(ctx, filters.Credentials{
-		ClientID:    c.sess.ClientID,
-		Username:    string(c.connect.Username),
-		HasUsername: c.connect.HasUsername,
-		Password:    filters.Secret(c.connect.Password),
-		HasPassword: c.connect.HasPassword,
-		Certificate: c.sess.Certificate,
-		RemoteAddr:  c.remote.Addr(),
-		Listener:    c.sess.Listener,
-	})
-	if err == nil {
-		c.sess.Identity = id
-		c.listener.server.observer.Authenticated(id.Method, "accepted")
-		return nil
-	}
-	e := protocolEnding(err, EndCredentials)
-	outcome := "refused"
-	switch e.code {
-	case packets.BadUserNameOrPassword, packets.NotAuthorized:
-	case packets.UnspecifiedError: // no *packets.Error: something broke
-		e.code = packets.ServerUnavailable
-		fallthrough
-	default:
-		e.end, outcome = EndAuthDown, "unavailable"
-	}
-	c.listener.server.observer.Authenticated(cmp.Or(id.Method, "none"), outcome)
-	return e
-}
-
-// judgeConnect refuses what the policy refuses, the Will above all.
-func (c *conn) judgeConnect(p *packets.Packet) error {
+// judgeConnect refuses what the policy refuses, the Will above all, and returns
+// the CONNECT that the broker gets.
+func (c *conn) judgeConnect(p *packets.Packet) (*packets.Packet, error) {
 	v := c.up.chain.JudgeUp(time.Now(), &c.sess, p)
 	c.noteChecks(p, v)
 	outcome := "allowed"
-	if v.Action != filters.Forward {
+	if v.Action < filters.Rewrite {
 		outcome = "denied"
 	}
 	if c.connect.Will != nil {
 		c.listener.server.observer.Decided("will", outcome, 1)
 	}
-	if v.Action != filters.Forward {
-		return &ending{end: EndDenied, code: max(v.Reason, packets.UnspecifiedError), err: errors.New("refused by the policy"), rule: v.Rule}
+	if v.Action < filters.Rewrite {
+		return nil, &ending{end: EndDenied, code: max(v.Reason, packets.UnspecifiedError), err: errors.New("refused by the policy"), rule: v.Rule}
 	}
-	return nil
+	if v.Action == filters.Forward {
+		return p, nil
+	}
+	return c.rewritten(p, v.Packet)
+}
+
+// rewritten is p as b, parsed again: what goes on is what was checked.
+func (c *conn) rewritten(p *packets.Packet, b []byte) (*packets.Packet, error) {
+	p, err := p.Reparse(b, packets.Client)
+	if err == nil {
+		c.connect, err = p.Connect()
+	}
+	if err != nil {
+		return nil, &ending{end: EndDenied, code: packets.UnspecifiedError, err: err}
+	}
+	return p, nil
 }

@@ -13,7 +13,11 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	if err != nil {
 		return connectError(err)
 	}
-	if err := c.dial(p.Raw); err != nil {
+	header, err := c.proxyHeader()
+	if err != nil {
+		return &ending{end: EndDenied, code: packets.NotAuthorized, err: err}
+	}
+	if err := c.dial(append(header, p.Raw...)); err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
 	c.reader.Mark(0)
@@ -21,7 +25,10 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	if err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
-	connack := c.agree(ack)
+	connack, err := c.agree(ack)
+	if err != nil {
+		return err
+	}
 	// From here on each read and write has its own deadline.
 	c.wire.timeout, c.broker.timeout = c.policy.Limits.PacketTimeout, c.policy.Limits.PacketTimeout
 	if err := errors.Join(c.setDeadline(c.wire.Conn, 0), c.setDeadline(c.broker.Conn, 0)); err != nil {

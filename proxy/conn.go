@@ -31,16 +31,19 @@ type conn struct {
 	brokerReader *packets.Reader
 	toBroker     sink
 
-	sess    filters.Session
-	connect packets.Connect // until the session begins
-	asked   asked
-	terms   terms
-	will    []byte // a CONNECT with the Will alone; nil: none
-	claimed bool   // the client identifier, in policy.Sessions
-	up      upJudge
-	down    downJudge
-	running atomic.Bool // it became a session
-	answers answers
+	sess     filters.Session
+	connect  packets.Connect // until the session begins
+	auth     auth
+	asked    asked
+	terms    terms
+	will     []byte // a CONNECT with the Will alone; nil: none
+	claimed  bool   // the client identifier, in policy.Sessions
+	assigned bool   // the client had no identifier of its own
+	expiry   expiry
+	up       upJudge
+	down     downJudge
+	running  atomic.Bool // it became a session
+	answers  answers
 
 	life    context.Context // ends when the connection is stopped
 	endLife context.CancelFunc

@@ -39,6 +39,7 @@ const (
 	EndPolicy       End = "policy"           // a verdict demanded it
 	EndExpired      End = "identity_expired" // certificate or token
 	EndRevoked      End = "identity_revoked" // by a reload
+	EndReauth       End = "reauthentication_failed"
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )

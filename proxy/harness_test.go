@@ -42,6 +42,7 @@ type house struct {
 	dials    atomic.Int32
 	slots    atomic.Int32 // admitted connections that are not released
 	filters  atomic.Int32 // opened filters that are not closed
+	opened   atomic.Int32 // all filters that were ever opened
 	panics   int          // ERROR lines that the test expects
 	expires  time.Time    // of all identities
 
@@ -92,6 +93,14 @@ func (h *house) Authenticate(_ context.Context, c filters.Credentials) (filters.
 		return filters.Identity{Method: "users"}, &packets.Error{Code: packets.BadUserNameOrPassword, Msg: "wrong password"}
 	}
 	return filters.Identity{Username: c.Username, Method: "users", Expires: h.expires}, nil
+}
+
+// Begin knows the Authentication Method "test"; see dialogue.
+func (h *house) Begin(c filters.Credentials) (filters.Dialogue, error) {
+	if c.AuthMethod != "test" {
+		return nil, &packets.Error{Code: packets.BadAuthenticationMethod, Msg: "unknown method"}
+	}
+	return &dialogue{}, nil
 }
 
 // Dial counts.

@@ -12,6 +12,7 @@ type judge struct {
 	conn    *conn
 	chain   filters.Chain // opened for the session
 	policy  *Policy       // whose chain it is
+	proof   *filters.Identity
 	pick    func(*Policy) filters.Chain
 	aliases aliases
 }
@@ -19,15 +20,17 @@ type judge struct {
 // open puts the filters of p in force. What they replace is closed after, so
 // that what both hold lives on.
 func (j *judge) open(p *Policy) {
+	j.proof = j.conn.sess.Proof()
 	chain := j.pick(p).Open(&j.conn.sess)
 	j.chain.Close()
 	j.policy, j.chain = p, chain
 }
 
-// renew follows a reload, and reports whether there was one.
+// renew follows a reload, and a new proof of the client's identity. It reports
+// whether there was one.
 func (j *judge) renew() bool {
 	p := j.conn.listener.policy.Load()
-	if p == j.policy {
+	if p == j.policy && j.proof == j.conn.sess.Proof() {
 		return false
 	}
 	j.open(p)
@@ -47,7 +50,7 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 	}
 	switch pkt.Type {
 	case packets.AUTH:
-		return filters.Verdict{}, errAuth
+		return c.reauthenticate(pkt)
 	case packets.PUBLISH:
 		return j.publish(now, pkt)
 	}

@@ -28,6 +28,10 @@ func each(t *testing.T, f func(t *testing.T, v packets.Version)) {
 // authenticate makes a function an Authenticator.
 type authenticate func(context.Context, filters.Credentials) (filters.Identity, error)
 
+func (f authenticate) Begin(filters.Credentials) (filters.Dialogue, error) {
+	return nil, errors.New("no enhanced authentication")
+}
+
 func (f authenticate) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
 	return f(ctx, c)
 }

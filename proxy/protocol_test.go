@@ -47,7 +47,7 @@ func TestConnectRefused(t *testing.T) {
 		code    packets.ReasonCode
 		end     string
 	}{
-		{"enhanced authentication", v5, mqtttest.Connect(v5, "device", method), packets.BadAuthenticationMethod, "connect_denied"},
+		{"enhanced authentication", v5, mqtttest.Connect(v5, "device", method), packets.BadAuthenticationMethod, "bad_credentials"},
 		{"a Will that is denied", v5, mqtttest.Connect(v5, "device", mqtttest.Will("denied/a", "x")), packets.NotAuthorized, "connect_denied"},
 		{"a Will that is denied, 3.1.1", v3, mqtttest.Connect(v3, "device", mqtttest.Will("denied/a", "x")), packets.NotAuthorized, "connect_denied"},
 		{"version 6", v5, unknown(6), packets.UnsupportedProtocolVersion, "malformed_connect"},
@@ -90,7 +90,7 @@ func TestWillAllowed(t *testing.T) {
 
 // TestConnectWithoutVerdict has a filter that forgot its verdict.
 func TestConnectWithoutVerdict(t *testing.T) {
-	for _, action := range []filters.Action{filters.Disconnect, filters.Drop, filters.Reply, filters.Rewrite} {
+	for _, action := range []filters.Action{filters.Disconnect, filters.Drop, filters.Reply} {
 		synctest.Test(t, func(t *testing.T) {
 			h := open(t)
 			defer h.close()

@@ -32,7 +32,17 @@ type Policy struct {
 	Up       filters.Chain // client to broker
 	Down     filters.Chain // broker to client
 	Broker   Dialer
-	Limits   Limits
+
+	ProxyProtocol byte // the version in which the broker is told of the client; 0: not at all
+
+	Limits Limits
+
+	// AssignID makes an identifier for a client that sent none; false means that it
+	// may have none. Nil leaves that to the broker.
+	AssignID func(s *filters.Session) (string, bool)
+
+	// Silent gives clients that are refused no CONNACK.
+	Silent bool
 
 	Lax, LaxDown packets.Checks // checks of the codec that clients, and the broker, may fail
 
@@ -73,6 +83,9 @@ type Admit func(now time.Time, addr netip.Addr) (release func(), refusal string)
 // tells the Reason Code of the refusal.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error)
+
+	// Begin starts enhanced authentication, where c names an AuthMethod.
+	Begin(c filters.Credentials) (filters.Dialogue, error)
 }
 
 // Dialer opens connections to the broker.

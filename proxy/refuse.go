@@ -11,6 +11,9 @@ func (c *conn) refuse(e *ending) *ending {
 	// Broker and crypto/tls have told the client themselves.
 	told := e.end == EndRefused || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
 	b := connackFor(c.reader.Version, e)
+	if c.policy.Silent && e.end != EndRefused {
+		b = nil
+	}
 	if b == nil && !told {
 		return e
 	}

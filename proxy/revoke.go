@@ -10,17 +10,37 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
-// expire ends the session when its identity expires. It returns what stops
-// that.
-func (c *conn) expire() (stop func()) {
-	at := c.sess.Identity.Expires
-	if at.IsZero() {
-		return func() {}
+// expiry ends the session when its identity expires.
+type expiry struct {
+	mu    sync.Mutex
+	timer *time.Timer // nil: it does not
+}
+
+// set lays down when the identity expires; zero means never.
+func (e *expiry) set(c *conn, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.timer != nil {
+		e.timer.Stop()
 	}
-	timer := time.AfterFunc(time.Until(at), func() {
+	if at.IsZero() {
+		e.timer = nil
+		return
+	}
+	e.timer = time.AfterFunc(time.Until(at), func() {
+		if now := c.sess.Proof().Expires; now.IsZero() || time.Now().Before(now) {
+			return // it was renewed at the last moment
+		}
 		c.stop(&ending{end: EndExpired, code: packets.NotAuthorized, err: errors.New("the client's identity has expired")})
 	})
-	return func() { timer.Stop() }
+}
+
+func (e *expiry) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.timer != nil {
+		e.timer.Stop()
+	}
 }
 
 // recheck ends the session if p would not admit its client any more.

@@ -70,6 +70,7 @@ func (o *opener) Filter(time.Time, *filters.Session, *packets.Packet) filters.Ve
 
 func (o *opener) Open(*filters.Session) filters.Filter {
 	o.h.filters.Add(1)
+	o.h.opened.Add(1)
 	return &opened{opener: o}
 }
 

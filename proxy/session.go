@@ -10,7 +10,8 @@ import (
 func (c *conn) pump() *ending {
 	c.down.open(c.policy)
 	c.up.aliases.max, c.down.aliases.max = c.terms.aliases, c.terms.deliveries
-	defer c.expire()()
+	c.expiry.set(c, c.sess.Identity.Expires)
+	defer c.expiry.stop()
 	c.recheck(c.listener.policy.Load()) // it may be another by now
 	// The broker watches the Keep Alive of its client [MQTT-3.1.2-22]. This is
 	// for the case that it does not, and so a second later.

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -116,9 +118,9 @@ func atMost32(ps packets.Properties, id packets.PropertyID, most uint32) uint32 
 
 // agree notes what the CONNACK lays down, and returns the one that the client
 // gets. A client that had no identifier takes the one that the broker assigned.
-func (c *conn) agree(ack *packets.Packet) []byte {
+func (c *conn) agree(ack *packets.Packet) ([]byte, error) {
 	if ack.Reason != packets.Success {
-		return ack.Raw
+		return ack.Raw, nil
 	}
 	limits := &c.policy.Limits
 	c.sess.Terms.ReceiveMaximum = int(limits.MaxInflight)
@@ -131,20 +133,23 @@ func (c *conn) agree(ack *packets.Packet) []byte {
 		c.policy.Sessions.Begin(&c.sess, ack.SessionPresent)
 	}
 	if ack.Version != packets.V5 {
-		return ack.Raw
+		return ack.Raw, nil
 	}
 	if v, ok := ack.Props.Uint32(packets.MaximumPacketSize); ok {
 		c.terms.brokerMax = int(v)
 	}
 	ps := c.announce(ack)
-	if len(ps) == len(ack.Props) {
-		return ack.Raw // its values have been lowered in place
+	if bytes.Equal(ps, ack.Props) {
+		return ack.Raw, nil // its values have been lowered in place
 	}
 	b := packets.AppendConnack(nil, packets.V5, ack.SessionPresent, packets.Success, ps)
-	if c.terms.clientMax > 0 && len(b) > c.terms.clientMax { // a client that takes only less is not told [MQTT-3.1.2-24]
-		return ack.Raw
+	switch {
+	case c.terms.clientMax == 0 || len(b) <= c.terms.clientMax:
+		return b, nil
+	case c.assigned || c.auth.method != "":
+		return nil, &ending{end: EndDenied, code: packets.PacketTooLarge, err: errors.New("the client takes no CONNACK that says what it must know")}
 	}
-	return b
+	return ack.Raw, nil // a client that takes only less is not told [MQTT-3.1.2-24]
 }
 
 // announce lowers the properties of a CONNACK to what the policy lets the client
@@ -174,7 +179,10 @@ func (c *conn) announce(ack *packets.Packet) packets.Properties {
 	a.deny(packets.RetainAvailable, offer.Retain)
 	a.deny(packets.WildcardSubscriptionAvailable, offer.Wildcard)
 	a.deny(packets.SharedSubscriptionAvailable, offer.Shared)
-	return a.ps
+	if c.assigned { // [MQTT-3.2.2-16]
+		a.ps = a.ps.Without(packets.AssignedClientIdentifier).With(packets.AssignedClientIdentifier, []byte(c.sess.ClientID))
+	}
+	return append(a.ps, c.auth.last()...)
 }
 
 // lifetime is a Session Expiry Interval as a time.

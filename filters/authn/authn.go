@@ -48,15 +48,8 @@ type Conversant interface {
 	Begin(c filters.Credentials) (Dialogue, error)
 }
 
-// Dialogue is one run of enhanced authentication. One goroutine at a time calls
-// it.
-type Dialogue interface {
-	// Next takes the Authentication Data of a packet of the client, and returns
-	// that of the answer: an AUTH with Continue authentication or, with an
-	// identity, the last. Errors are those of Authenticate. data is valid during
-	// the call only.
-	Next(ctx context.Context, data filters.Secret) (answer []byte, id *filters.Identity, err error)
-}
+// Dialogue is one run of enhanced authentication.
+type Dialogue = filters.Dialogue
 
 // ErrNotMine is the answer of a method that has no say about the credentials:
 // the next one is asked.

@@ -22,6 +22,8 @@ type Options struct {
 	Off    packets.Checks // not made
 	Limits Limits
 	Broker *Broker
+
+	ClientIDs filters.ClientIDs // that each identity may use
 }
 
 // Limits bound what one client may ask for. Zero means no limit.

@@ -38,6 +38,8 @@ type built struct {
 	quota      *quota.Quota
 	broker     *backend.Server
 	handshakes chan struct{}
+	clientIDs  filters.ClientIDs
+	upstream   filters.Filter    // what the CONNECT of clients becomes
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
 }
@@ -104,6 +106,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildTLS()
 	b.buildAuthn()
 	b.buildAuthz()
+	b.buildUpstream()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
 		b.close()
@@ -223,12 +226,17 @@ func (b *builder) policy(i int) *proxy.Policy {
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    chain,
-		Up:       filters.Chain{b.quota, strict.Up(o), b.authz}, // what will be refused costs quota too
+		Up:       filters.Chain{b.upstream, b.quota, strict.Up(o), b.authz}, // what will be refused costs quota too
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
+		AssignID: b.clientIDs.Assign,
+		Silent:   l.Silent,
 		Lax:      o.Lax(),
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
+
+		ProxyProtocol: proxyProtocol[b.config.Backends[0].ProxyProtocol],
+
 		Limits: proxy.Limits{
 			HandshakeTimeout: limits.HandshakeTimeout,
 			ConnectTimeout:   limits.ConnectTimeout,
@@ -277,7 +285,8 @@ func (b *builder) strict() strict.Options {
 			Subscriptions:       limits.MaxSubscriptions,
 			UserProperties:      limits.MaxUserProperties,
 		},
-		Broker: b.shared.broker,
+		Broker:    b.shared.broker,
+		ClientIDs: b.clientIDs,
 	}
 }
 

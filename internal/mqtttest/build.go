@@ -73,6 +73,11 @@ func Disconnect(v packets.Version, rc packets.ReasonCode) []byte {
 	return packets.AppendDisconnect(nil, v, rc)
 }
 
+// Auth returns an AUTH of MQTT 5.0 with the Authentication Data.
+func Auth(rc packets.ReasonCode, method, data string) []byte {
+	return packets.AppendAuth(nil, rc, join([]packets.Properties{Text(packets.AuthenticationMethod, method), Text(packets.AuthenticationData, data)}))
+}
+
 // Pingreq returns a PINGREQ.
 func Pingreq() []byte { return []byte{byte(packets.PINGREQ) << 4, 0} }
 

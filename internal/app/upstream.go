@@ -1,0 +1,56 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/filters/rewrite"
+)
+
+var proxyProtocol = map[string]byte{"off": 0, "v1": 1, "v2": 2}
+
+// buildUpstream makes what the broker is told of clients.
+func (b *builder) buildUpstream() {
+	for i, pattern := range b.config.ClientID.Match {
+		ids, err := filters.ParseClientIDs([]string{pattern})
+		if err != nil {
+			b.fail(fmt.Sprintf("client_id.match[%d]", i), err)
+			continue
+		}
+		b.clientIDs = append(b.clientIDs, ids...)
+	}
+	var credentials *rewrite.Credentials
+	if len(b.config.Backends) > 0 {
+		credentials = b.credentials("backends[0].credentials", b.config.Backends[0].Credentials)
+	}
+	b.upstream = rewrite.Connect(credentials)
+}
+
+func (b *builder) credentials(path string, c configs.Credentials) *rewrite.Credentials {
+	if c.Mode == configs.CredentialsPass {
+		return nil
+	}
+	own := &rewrite.Credentials{Replace: c.Mode == configs.CredentialsReplace}
+	if !own.Replace || c.Username == "" {
+		return own
+	}
+	var err error
+	if own.Username, err = filters.ParseTemplate(c.Username); err != nil {
+		b.fail(path+".username", err)
+	}
+	if slices.Contains(own.Username.Placeholders(), "clientid") {
+		b.fail(path+".username", errors.New("${clientid} is chosen by the client and proves nothing"))
+	}
+	if c.PasswordFile == "" {
+		return own
+	}
+	password, err := secretIn(c.PasswordFile)
+	if err != nil {
+		b.fail(path+".password_file", err)
+	}
+	own.Password = filters.Secret(password)
+	return own
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/packets"
+)
+
+// auth is what a connection has of MQTT 5.0 enhanced authentication (section
+// 4.12).
+type auth struct {
+	method   string           // Authentication Method of CONNECT; "": it has none
+	dialogue filters.Dialogue // under way; nil: none
+	final    []byte           // Authentication Data that goes with the CONNACK
+}
+
+// last is what the CONNACK says of it [MQTT-4.12.0-5].
+func (a *auth) last() packets.Properties {
+	if a.method == "" {
+		return nil
+	}
+	return a.properties(a.final)
+}
+
+func (a *auth) properties(data []byte) packets.Properties {
+	ps := packets.Properties{}.With(packets.AuthenticationMethod, []byte(a.method))
+	if data != nil {
+		ps = ps.With(packets.AuthenticationData, data)
+	}
+	return ps
+}
+
+// authenticate asks the policy who the client is. It returns the CONNECT, which
+// lies elsewhere if packets came behind it.
+func (c *conn) authenticate(p *packets.Packet) (*packets.Packet, error) {
+	id, err := filters.Identity{}, error(nil)
+	if c.auth.method == "" {
+		ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
+		defer cancel()
+		id, err = c.policy.Authn.Authenticate(ctx, c.credentials())
+	} else {
+		if p, err = c.rewritten(p, bytes.Clone(p.Raw)); err != nil { // the buffer is needed
+			return nil, err
+		}
+		id, err = c.converse()
+	}
+	if err != nil {
+		return nil, c.notAuthenticated(id.Method, err)
+	}
+	c.sess.Identity = id
+	c.listener.server.observer.Authenticated(id.Method, "accepted")
+	return p, nil
+}
+
+func (c *conn) credentials() filters.Credentials {
+	return filters.Credentials{
+		ClientID:    c.sess.ClientID,
+		Username:    string(c.connect.Username),
+		HasUsername: c.connect.HasUsername,
+		Password:    filters.Secret(c.connect.Password),
+		HasPassword: c.connect.HasPassword,
+		AuthMethod:  c.auth.method,
+		Certificate: c.sess.Certificate,
+		RemoteAddr:  c.remote.Addr(),
+		Listener:    c.sess.Listener,
+	}
+}
+
+// notAuthenticated counts a refusal by method, "" if none had a say, and returns
+// how the connection ends.
+func (c *conn) notAuthenticated(method string, err error) *ending {
+	if e, ok := errors.AsType[*ending](err); ok { // the client's own doing
+		return e
+	}
+	e := protocolEnding(err, EndCredentials)
+	outcome := "refused"
+	switch e.code {
+	case packets.ServerUnavailable, packets.ServerBusy:
+		e.end, outcome = EndAuthDown, "unavailable"
+	case packets.UnspecifiedError: // no *packets.Error: something broke
+		e.code, e.end, outcome = packets.ServerUnavailable, EndAuthDown, "unavailable"
+	default:
+	}
+	c.listener.server.observer.Authenticated(cmp.Or(method, "none"), outcome)
+	return e
+}
+
+// maxAuthSteps bounds the AUTH packets of a client before its CONNACK.
+const maxAuthSteps = 8
+
+// converse authenticates a client by AUTH packets, which end here.
+func (c *conn) converse() (filters.Identity, error) {
+	d, err := c.policy.Authn.Begin(c.credentials())
+	if err != nil {
+		return filters.Identity{}, err
+	}
+	c.reader.Max = c.policy.Limits.MaxConnectSize
+	data, _ := c.connect.Props.Lookup(packets.AuthenticationData)
+	for range maxAuthSteps {
+		answer, id, err := c.next(d, data)
+		if err != nil {
+			return filters.Identity{}, err
+		}
+		if id != nil {
+			c.auth.final = answer
+			c.reader.Max = c.policy.Limits.MaxPacketSize
+			return *id, nil
+		}
+		if err := c.toClient.write(packets.AppendAuth(nil, packets.ContinueAuthentication, c.auth.properties(answer))); err != nil {
+			return filters.Identity{}, &ending{end: EndEarly, err: err}
+		}
+		if data, err = c.readAuth(); err != nil {
+			return filters.Identity{}, err
+		}
+	}
+	return filters.Identity{}, &packets.Error{Code: packets.NotAuthorized, Msg: "authentication takes too many steps"}
+}
+
+func (c *conn) next(d filters.Dialogue, data []byte) ([]byte, *filters.Identity, error) {
+	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
+	defer cancel()
+	return d.Next(ctx, data)
+}
+
+// readAuth reads the next packet, which must be an AUTH that goes on
+// [MQTT-3.1.2-30], and returns its Authentication Data.
+func (c *conn) readAuth() ([]byte, error) {
+	if err := c.setDeadline(c.wire.Conn, c.policy.Limits.ConnectTimeout); err != nil {
+		return nil, err
+	}
+	c.reader.Mark(0)
+	for {
+		p, err := c.reader.Next()
+		switch {
+		case err == nil && p.Type == packets.DISCONNECT:
+			return nil, &ending{end: EndEarly}
+		case err == nil:
+			return c.auth.continues(p)
+		case !errors.Is(err, packets.ErrShort):
+			return nil, connectError(err)
+		}
+		c.reader.Compact()
+		if err := c.reader.Fill(c.client); err != nil {
+			return nil, readConnectError(err)
+		}
+	}
+}
+
+// continues returns the Authentication Data of an AUTH that goes on with what was
+// begun [MQTT-4.12.0-3].
+func (a *auth) continues(p *packets.Packet) ([]byte, error) {
+	switch {
+	case p.Type != packets.AUTH || p.Reason != packets.ContinueAuthentication:
+		return nil, &ending{end: EndMalformed, code: packets.ProtocolError, err: errors.New("no AUTH with Continue authentication")}
+	case !a.isFor(p):
+		return nil, &ending{end: EndMalformed, code: packets.ProtocolError, err: errOtherMethod}
+	}
+	data, _ := p.Props.Lookup(packets.AuthenticationData)
+	return data, nil
+}
+
+// isFor reports whether an AUTH names the method of the CONNECT.
+func (a *auth) isFor(p *packets.Packet) bool {
+	method, _ := p.Props.Lookup(packets.AuthenticationMethod)
+	return string(method) == a.method
+}
+
+var errOtherMethod = &packets.Error{Code: packets.ProtocolError, Spec: "MQTT-4.12.1-1", Msg: "AUTH with another Authentication Method than CONNECT"}
+
+// reauthenticate takes an AUTH of a running session: the client proves anew who it
+// is, and goes on with the identity of now (section 4.12.1). Who fails is
+// disconnected, and so is who has become another user.
+func (c *conn) reauthenticate(p *packets.Packet) (filters.Verdict, error) {
+	a := &c.auth
+	switch {
+	case a.method == "":
+		return filters.Verdict{}, errAuth
+	case !a.isFor(p):
+		return filters.Verdict{}, errOtherMethod
+	case (p.Reason == packets.ReAuthenticate) == (a.dialogue != nil):
+		return filters.Verdict{}, errAuthOrder
+	}
+	if a.dialogue == nil {
+		d, err := c.listener.policy.Load().Authn.Begin(c.credentials())
+		if err != nil {
+			return filters.Verdict{}, c.notRenewed(err)
+		}
+		a.dialogue = d
+	}
+	data, _ := p.Props.Lookup(packets.AuthenticationData)
+	answer, id, err := c.next(a.dialogue, data)
+	if err == nil && id != nil && (id.Username != c.sess.Identity.Username || id.Method != c.sess.Identity.Method) {
+		err = &packets.Error{Code: packets.NotAuthorized, Msg: "another user than before"}
+	}
+	if err != nil {
+		return filters.Verdict{}, c.notRenewed(err)
+	}
+	rc := packets.ContinueAuthentication
+	if id != nil {
+		a.dialogue, rc = nil, packets.Success
+		c.sess.Renew(*id)
+		c.expiry.set(c, id.Expires)
+		c.listener.server.observer.Authenticated(id.Method, "accepted")
+		c.log("re-authenticated")
+	}
+	return c.fit(filters.Verdict{Action: filters.Reply, Packet: packets.AppendAuth(nil, rc, a.properties(answer))}), nil
+}
+
+// notRenewed is the end of a session whose client failed to prove who it is.
+func (c *conn) notRenewed(err error) *ending {
+	if errors.Is(err, context.Canceled) && c.life.Err() != nil {
+		return c.ending.Load()
+	}
+	e := c.notAuthenticated(c.sess.Identity.Method, err)
+	if e.end != EndAuthDown {
+		e.end = EndReauth
+	}
+	return e
+}
+
+var errAuthOrder = &packets.Error{Code: packets.ProtocolError, Spec: "section 4.12", Msg: "AUTH out of order"}
