@@ -70,15 +70,31 @@ func (c *Config) completeListener(l *Listener) {
 		l.Backend = c.Backends[0].Name
 	}
 	if l.Authn == nil {
-		for _, m := range c.Authn {
-			l.Authn = append(l.Authn, m.Name)
-		}
+		l.Authn = c.methods()
 	}
 	if t := l.TLS; t != nil {
 		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
 		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)
 		t.OCSP = cmp.Or(t.OCSP, "off")
 	}
+}
+
+// methods returns the names of all methods but those that are part of another:
+// alone, one of these would let in who cannot satisfy the whole.
+func (c *Config) methods() []string {
+	parts := map[string]bool{}
+	for _, m := range c.Authn {
+		for _, part := range m.Of {
+			parts[part] = true
+		}
+	}
+	var names []string
+	for _, m := range c.Authn {
+		if !parts[m.Name] {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // complete takes the burst from a bucket without a rate: it would let its

@@ -117,6 +117,16 @@ func TestMistakes(t *testing.T) {
 		{"no such type", "type: password, file: users", "type: kerberos", `mqttward.yaml:4: authn[0].type: wants certificate, password, jwt, sql, redis, ldap, http, scram, all or anonymous, not "kerberos"`},
 		{"password without file", ", file: users", "", "mqttward.yaml:4: authn[0].file: is required for type password"},
 		{"file without password", "type: password", "type: anonymous", "mqttward.yaml:4: authn[0].file: belongs to type password or scram, not anonymous"},
+		{"all without parts", "type: password, file: users", "type: all", "mqttward.yaml:4: authn[0].of: is required for type all"},
+		{"all of one", `file: users}]`, `file: users}, {name: both, type: all, of: [users]}]`, "mqttward.yaml:4: authn[1].of: wants two methods or more"},
+		{"all of one twice", `file: users}]`, `file: users}, {name: both, type: all, of: [users, users]}]`, "mqttward.yaml:4: authn[1].of[1]: stands here again"},
+		{"all of nobody", `file: users}]`, `file: users}, {name: both, type: all, of: [users, usres]}]`, `mqttward.yaml:4: authn[1].of[1]: no authn method has the name "usres"; did you mean "users"?`},
+		{"all of itself", `file: users}]`, `file: users}, {name: both, type: all, of: [users, both]}]`, "mqttward.yaml:4: authn[1].of[1]: is of type all, which cannot be part of another"},
+		{"credentials without a name", `1883"}]}`, `1883"}], credentials: {mode: replace}}`, "mqttward.yaml:3: backends[0].credentials.username: is required for mode: replace"},
+		{"idle credentials", `1883"}]}`, `1883"}], credentials: {username: u, password_file: users}}`, "mqttward.yaml:3: backends[0].credentials.username: has no effect without mode: replace\n" +
+			"mqttward.yaml:3: backends[0].credentials.password_file: has no effect without mode: replace"},
+		{"idle OCSP", listener, tls + "ocsp: soft}}]", "mqttward.yaml:2: listeners[0].tls.ocsp: has no effect without client_auth: optional or required"},
+		{"idle responder", listener, tls + `ocsp_url: "http://a"}}]`, "mqttward.yaml:2: listeners[0].tls.ocsp_url: has no effect without ocsp: soft or hard, or staple: true"},
 		{"username without certificate", "file: users", "file: users, username: u", "mqttward.yaml:4: authn[0].username: belongs to type certificate or jwt, not password"},
 		{"certificates never asked for", method, "authn: [{name: plc, type: certificate}]", "mqttward.yaml:4: authn[0]: no listener that uses it asks for certificates (tls.client_auth: optional or required)"},
 

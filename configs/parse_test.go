@@ -83,12 +83,18 @@ listeners:
       client_auth: optional
       client_ca: ca
       crl: [crt, ./ca]
+      ocsp: hard
+      ocsp_url: https://ocsp.example/
+      ocsp_ca: ca
+      staple: true
     allow: [10.0.0.0/8, "2001:db8::1"]
     deny: [10.1.2.3]
     backend: broker
     authn: [plc, anyone]
+    silent: true
   - {name: plain, address: ":1884", insecure_plaintext: true}
-backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: probe, password_file: key}}]
+backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: probe, password_file: key}, credentials: {mode: replace, username: "${username}", password_file: key}, proxy_protocol: v2}]
+client_id: {match: ["${username}-*"]}
 authn:
   - {name: plc, type: certificate, username: "plc-${cert.san.dns}"}
   - {name: users, type: password, file: users}
@@ -98,6 +104,7 @@ authz:
     - name: all of it
       users: [007, true, off, null-ish, "a*"]
       client_ids: [c]
+      groups: [g]
       ips: [192.0.2.0/24]
       listeners: [mqtts, "pl*"]
       certs: [cn]
@@ -137,11 +144,12 @@ log: {level: debug, format: json, audit: audit.log}
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
-				CRL: []string{local(dir, "crt"), local(dir, "ca")},
+				CRL:  []string{local(dir, "crt"), local(dir, "ca")},
+				OCSP: "hard", OCSPURL: "https://ocsp.example/", OCSPCA: local(dir, "ca"), Staple: true,
 			},
 			Allow:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 			Deny:    []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
-			Backend: "broker", Authn: []string{"plc", "anyone"},
+			Backend: "broker", Authn: []string{"plc", "anyone"}, Silent: true,
 		},
 		{Name: "plain", Address: ":1884", InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
 	}
@@ -151,14 +159,14 @@ log: {level: debug, format: json, audit: audit.log}
 	rules := []Rule{
 		{
 			Name:  "all of it",
-			Users: []string{"007", "true", "off", "null-ish", "a*"}, ClientIDs: []string{"c"},
+			Users: []string{"007", "true", "off", "null-ish", "a*"}, ClientIDs: []string{"c"}, Groups: []string{"g"},
 			IPs:       []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 			Listeners: []string{"mqtts", "pl*"}, Certs: []string{"cn"},
 			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
-			Place: Place{Path: "authz.rules[0]", Line: 23},
+			Place: Place{Path: "authz.rules[0]", Line: 29},
 		},
-		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 33}},
+		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 40}},
 	}
 	if !reflect.DeepEqual(c.Authz.Rules, rules) {
 		t.Errorf("rules\n%+v, want\n%+v", c.Authz.Rules, rules)
@@ -179,6 +187,12 @@ log: {level: debug, format: json, audit: audit.log}
 	}
 	if want := (Probe{Username: "probe", PasswordFile: local(dir, "key")}); c.Backends[0].Probe != want {
 		t.Errorf("probe %+v, want %+v", c.Backends[0].Probe, want)
+	}
+	if want := (Credentials{Mode: "replace", Username: "${username}", PasswordFile: local(dir, "key")}); c.Backends[0].Credentials != want || c.Backends[0].ProxyProtocol != "v2" {
+		t.Errorf("backend %+v", c.Backends[0])
+	}
+	if !slices.Equal(c.ClientID.Match, []string{"${username}-*"}) {
+		t.Errorf("client_id %+v", c.ClientID)
 	}
 	if c.Limits != limits {
 		t.Errorf("limits %+v, want %+v", c.Limits, limits)

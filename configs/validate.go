@@ -20,6 +20,7 @@ func (l *loader) validate() {
 	l.listeners(backends, methods)
 	l.backends()
 	l.authn()
+	l.allOf(methods)
 	l.certificateMethods()
 	l.rules(listeners)
 	l.strict()
@@ -99,6 +100,16 @@ func (l *loader) authn() {
 	}
 }
 
+// partsOf returns the parts of a method of type all.
+func (c *Config) partsOf(method string) []string {
+	for _, m := range c.Authn {
+		if m.Name == method {
+			return m.Of
+		}
+	}
+	return nil
+}
+
 // certificateMethods refuses a certificate method that no listener can satisfy:
 // the configuration would not do what it says. It can only be judged when the
 // listeners are right.
@@ -113,7 +124,9 @@ func (l *loader) certificateMethods() {
 	}
 	asks := func(m Method) bool {
 		return slices.ContainsFunc(l.cfg.Listeners, func(s Listener) bool {
-			return s.TLS != nil && s.TLS.ClientAuth != ClientAuthNone && slices.Contains(s.Authn, m.Name)
+			return s.TLS != nil && s.TLS.ClientAuth != ClientAuthNone && slices.ContainsFunc(s.Authn, func(name string) bool {
+				return name == m.Name || slices.Contains(l.cfg.partsOf(name), m.Name)
+			})
 		})
 	}
 	for i, m := range l.cfg.Authn {

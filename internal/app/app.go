@@ -44,6 +44,8 @@ type App struct {
 	admin         *admin.Server
 	adminListener net.Listener
 	draining      atomic.Bool
+	stopped       context.Context // ends with Shutdown
+	stop          context.CancelFunc
 	serving       sync.WaitGroup
 
 	reloading sync.Mutex // one reload at a time
@@ -66,6 +68,10 @@ type listener struct {
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	sh := newShared()
+	var log atomic.Pointer[slog.Logger] // there is none until the configuration is read
+	sh.sourceChanged = func(method string) func(error) {
+		return func(failure error) { logSource(log.Load(), method, failure) }
+	}
 	built, err := load(path, flags, sh, nil)
 	if err != nil {
 		return nil, err
@@ -76,14 +82,18 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	if err != nil {
 		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
 	}
+	log.Store(logs.Log)
 	a := &App{
 		path: path, flags: flags, logs: logs, shared: sh, metrics: metrics,
 	}
+	a.stopped, a.stop = context.WithCancel(context.Background())
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
 	if err := a.serveAdmin(cfg); err != nil {
+		built.close()
 		return nil, err
 	}
 	if err := a.apply(built); err != nil {
+		built.close()
 		return nil, errors.Join(err, a.Shutdown())
 	}
 	for _, w := range cfg.Warnings() {
@@ -91,6 +101,17 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	}
 	logs.Log.Info("ready", "version", b.Version, "config", path)
 	return a, nil
+}
+
+// logSource tells operators of a source of identities that fails or is back.
+func logSource(log *slog.Logger, method string, failure error) {
+	switch {
+	case log == nil:
+	case failure != nil:
+		log.Warn("source of identities given up for now: its clients cannot log in", "method", method, "error", failure)
+	default:
+		log.Info("source of identities answers again", "method", method)
+	}
 }
 
 // Addrs returns the addresses of the listeners, in the order of the
@@ -193,7 +214,11 @@ func (a *App) Shutdown() error {
 	if a.admin != nil {
 		err = errors.Join(err, a.admin.Shutdown(ctx))
 	}
+	a.stop()
 	a.serving.Wait()
+	if b := a.current.Load(); b != nil {
+		b.close()
+	}
 	a.logs.Log.Info("stopped")
 	return errors.Join(err, a.logs.Close())
 }

@@ -20,6 +20,22 @@ func (b *builder) buildAuthn() {
 	for i, m := range b.config.Authn {
 		b.buildMethod(fmt.Sprintf("authn[%d]", i), m)
 	}
+	for _, m := range b.config.Authn {
+		if m.Type == configs.MethodAll {
+			b.buildAll(m)
+		}
+	}
+}
+
+// buildAll leaves out parts that could not be built: they are errors already.
+func (b *builder) buildAll(m configs.Method) {
+	var parts []authn.Part
+	for _, name := range m.Of {
+		if part, ok := b.methods[name]; ok {
+			parts = append(parts, authn.Part{Name: name, Method: part})
+		}
+	}
+	b.methods[m.Name] = authn.NewAll(m.Name, parts, m.AllowDifferentUsers)
 }
 
 func (b *builder) buildMethod(path string, m configs.Method) {

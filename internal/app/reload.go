@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/proxy"
@@ -37,12 +38,14 @@ func (a *App) reload() error {
 	}
 	cfg := next.config
 	token, err := readToken(cfg)
+	if err == nil {
+		err = a.apply(next)
+	}
 	if err != nil {
+		next.close()
 		return err
 	}
-	if err := a.apply(next); err != nil {
-		return err
-	}
+	a.replace(last)
 	// It is in force: what goes wrong from here on is no failed reload.
 	if a.admin != nil {
 		a.admin.SetToken(token)
@@ -54,6 +57,21 @@ func (a *App) reload() error {
 		a.logs.Log.Warn("a change of admin.address, log.format or log.audit takes effect after a restart")
 	}
 	return nil
+}
+
+// loginTime is longer than a login takes that has begun.
+const loginTime = time.Minute
+
+// replace closes what methods of an old configuration hold, when the logins are
+// over that have begun with them.
+func (a *App) replace(last *built) {
+	a.serving.Go(func() {
+		select {
+		case <-time.After(loginTime):
+		case <-a.stopped.Done():
+		}
+		last.close()
+	})
 }
 
 // apply opens the listeners that are new, hands all of them their policies and
