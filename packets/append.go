@@ -186,6 +186,9 @@ func AppendDisconnect(dst []byte, v Version, rc ReasonCode) []byte {
 
 // AppendAuth appends an AUTH of MQTT 5.0 (section 3.15).
 func AppendAuth(dst []byte, rc ReasonCode, ps Properties) []byte {
+	if rc == Success && len(ps) == 0 {
+		return appendHeader(dst, AUTH, 0, 0)
+	}
 	dst = append(appendHeader(dst, AUTH, 0, 1+propertiesSize(V5, ps)), byte(rc))
 	return appendProperties(dst, ps)
 }

@@ -46,6 +46,8 @@ func reencode(p *Packet) []byte {
 		return AppendUnsuback(nil, p.Version, p.ID, p.Props, codesOf(p))
 	case DISCONNECT:
 		return AppendDisconnect(nil, p.Version, p.Reason)
+	case AUTH:
+		return AppendAuth(nil, p.Reason, p.Props)
 	default:
 		return nil
 	}

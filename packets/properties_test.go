@@ -232,3 +232,36 @@ func TestProperties(t *testing.T) {
 		t.Errorf("half an alias: %x", byte(id))
 	}
 }
+
+func TestWithout(t *testing.T) {
+	whole := wire(`11 0000003c 15 "m" 26 "k" "v" 16 0001 78 15 "n"`)
+	for _, tt := range []struct {
+		ids  []PropertyID
+		want []byte
+	}{
+		{nil, whole},
+		{[]PropertyID{ReasonString}, whole},
+		{[]PropertyID{AuthenticationMethod}, wire(`11 0000003c 26 "k" "v" 16 0001 78`)},
+		{[]PropertyID{AuthenticationMethod, AuthenticationData}, wire(`11 0000003c 26 "k" "v"`)},
+		{[]PropertyID{SessionExpiryInterval, UserProperty, AuthenticationMethod, AuthenticationData}, nil},
+	} {
+		ps := Properties(whole)
+		if got := ps.Without(tt.ids...); !bytes.Equal(got, tt.want) {
+			t.Errorf("without %v: %x, want %x", tt.ids, []byte(got), tt.want)
+		}
+	}
+	// What nobody has validated ends where it makes no sense.
+	if got := Properties(wire(`15 "m" 11 00`)).Without(AuthenticationMethod); len(got) != 0 {
+		t.Errorf("%x", []byte(got))
+	}
+}
+
+func TestWith(t *testing.T) {
+	ps := Properties(wire(`11 0000003c`))
+	if got := ps.With(AuthenticationMethod, []byte("m")); !bytes.Equal(got, wire(`11 0000003c 15 "m"`)) {
+		t.Errorf("%x", []byte(got))
+	}
+	if got := Properties(nil).With(AuthenticationData, nil); !bytes.Equal(got, wire(`16 0000`)) {
+		t.Errorf("%x", []byte(got))
+	}
+}
