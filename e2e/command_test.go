@@ -118,7 +118,7 @@ listeners:
 backends:
   - {name: broker, servers: [{address: ":1883"}]}
 authn:
-  - {name: users, type: jwt}
+  - {name: users, type: kerberos}
 authz:
   rules:
     - {allow: [publish], topic: ["a"], topics: ["b"]}

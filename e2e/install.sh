@@ -3,13 +3,13 @@
 # clients. It does nothing where they are there already.
 set -eu
 
-packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl'
+packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl haproxy'
 
 # Debian puts the broker where only root looks.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 present() {
-	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd mariadbd redis-server slapd ldapadd openssl; do
+	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd mariadbd redis-server slapd ldapadd openssl haproxy; do
 		command -v "$command" >/dev/null || return 1
 	done
 	# Debian has no link to it in the path.

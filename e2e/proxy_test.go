@@ -20,6 +20,7 @@ import (
 // empty has a default.
 type settings struct {
 	broker    string   // its address
+	backend   string   // as YAML; more keys of the backend, behind a comma
 	listeners string   // as YAML; one with TLS
 	authn     string   // as YAML; passwords
 	rules     []string // each as YAML; all is allowed
@@ -49,7 +50,7 @@ func (s settings) yaml() string {
 	}
 	return fmt.Sprintf(`
 listeners: %s
-backends: [{name: broker, servers: [{address: %q}]}]
+backends: [{name: broker, servers: [{address: %q}]%s}]
 authn: %s
 limits: %s
 admin: {address: %q}
@@ -58,7 +59,7 @@ authz:
   rules:
     - %s
 %s
-`, s.listeners, s.broker, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "), s.more)
+`, s.listeners, s.broker, s.backend, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "), s.more)
 }
 
 // tlsListener is a listener with TLS and more keys of its own.

@@ -100,7 +100,7 @@ func TestTakeover(t *testing.T) {
 	equal(t, "reason codes", second.subscribe(t, 1, "a"), []byte{1})
 }
 
-// Who has no client identifier is given one by the broker, and judged by it.
+// Who has no client identifier is given one, and judged by it.
 func TestAssignedClientID(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
