@@ -39,8 +39,10 @@ func TestConnect(t *testing.T) {
 		refused     packets.ReasonCode
 	}{
 		{"as it came", v5, nil, "bob", mqtttest.Connect(v5, "device", login, will), nil, 0},
-		{"replaced", v5, replace, "bob", mqtttest.Connect(v5, "device", login, will, mqtttest.Props(expiry)),
-			mqtttest.Connect(v5, "device", mqtttest.Login("gw-bob", "secret"), will, mqtttest.Props(expiry)), 0},
+		{
+			"replaced", v5, replace, "bob", mqtttest.Connect(v5, "device", login, will, mqtttest.Props(expiry)),
+			mqtttest.Connect(v5, "device", mqtttest.Login("gw-bob", "secret"), will, mqtttest.Props(expiry)), 0,
+		},
 		{"replaced without a password", packets.V311, nameOnly, "bob", mqtttest.Connect(packets.V311, "device", login), mqtttest.Connect(packets.V311, "device", bare), 0},
 		{"replaced where there were none", packets.V31, replace, "bob", mqtttest.Connect(packets.V31, "device"), mqtttest.Connect(packets.V31, "device", mqtttest.Login("gw-bob", "secret")), 0},
 		{"stripped", packets.V311, strip, "bob", mqtttest.Connect(packets.V311, "device", login, bridge), mqtttest.Connect(packets.V311, "device", bridge), 0},
