@@ -32,6 +32,8 @@ func newExplain() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&q.User, "user", "", "the client's user `name`; empty: anonymous")
 	f.StringVar(&q.ClientID, "client-id", "", "its client `id`")
+	f.StringSliceVar(&q.Groups, "group", nil, "a `group` that it is in; may be repeated")
+	f.StringVar(&q.Tenant, "tenant", "", "its `tenant`")
 	f.StringVar(&q.Cert, "cert", "", "its certificate, a PEM `file`; names the user if --user does not")
 	f.StringVar(&q.IP, "ip", "", "its `address`")
 	f.StringVar(&q.Listener, "listener", "", "the `name` of the listener that it comes to")
@@ -66,7 +68,7 @@ func newACLTest() *cobra.Command {
   - {user: sensor_01, action: publish, topic: data/sensor01/temp, expect: allow}
   - {user: sensor_01, action: subscribe, topic: "#", expect: deny}
 
-Further keys are client_id, cert, ip, listener, qos and retain.`,
+Further keys are client_id, groups, tenant, cert, ip, listener, qos and retain.`,
 		Args: exactArgs(1),
 	}
 	path := configFlag(c)

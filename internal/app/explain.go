@@ -23,15 +23,17 @@ import (
 // Question asks what a client may do. Empty fields are things that the client
 // does not have.
 type Question struct {
-	User     string `yaml:"user"`
-	ClientID string `yaml:"client_id"`
-	Cert     string `yaml:"cert"` // file; names the user if User is empty
-	IP       string `yaml:"ip"`
-	Listener string `yaml:"listener"`
-	Action   string `yaml:"action"` // publish, subscribe or receive
-	Topic    string `yaml:"topic"`
-	QoS      int    `yaml:"qos"`
-	Retain   bool   `yaml:"retain"`
+	User     string   `yaml:"user"`
+	ClientID string   `yaml:"client_id"`
+	Groups   []string `yaml:"groups"`
+	Tenant   string   `yaml:"tenant"`
+	Cert     string   `yaml:"cert"` // file; names the user if User is empty
+	IP       string   `yaml:"ip"`
+	Listener string   `yaml:"listener"`
+	Action   string   `yaml:"action"` // publish, subscribe or receive
+	Topic    string   `yaml:"topic"`
+	QoS      int      `yaml:"qos"`
+	Retain   bool     `yaml:"retain"`
 }
 
 // Explainer answers questions about a configuration without running it.
@@ -97,7 +99,7 @@ func (e *Explainer) session(q Question) (*filters.Session, error) {
 		return nil, fmt.Errorf("no listener of this name: %q", q.Listener)
 	}
 	s := &filters.Session{ClientID: q.ClientID, Listener: q.Listener}
-	s.Identity.Username = q.User
+	s.Identity = filters.Identity{Username: q.User, Groups: q.Groups, Tenant: q.Tenant}
 	if q.IP != "" {
 		addr, err := netip.ParseAddr(q.IP)
 		if err != nil {
@@ -116,7 +118,8 @@ func (e *Explainer) session(q Question) (*filters.Session, error) {
 	if q.User != "" {
 		return s, nil
 	}
-	s.Identity, err = e.identify(s)
+	id, err := e.identify(s)
+	s.Identity.Username = id.Username
 	return s, err
 }
 
