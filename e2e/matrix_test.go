@@ -157,6 +157,7 @@ func (p *proxy) refuses(t *testing.T, what string, v packets.Version, brought pr
 		t.Errorf("%s in %s: CONNACK %s, want code %#x", what, v, got, code)
 	}
 	c.expect("the end of "+id, "close")
+	c.Close() // or the proxy would wait for it
 	e := p.awaitEvent(t, event{"msg": "connection refused", "client_id": id, "end": want.end})
 	if says, _ := e["error"].(string); !strings.Contains(says, want.says) {
 		t.Errorf("%s in %s: the audit log says %q, want %q", what, v, says, want.says)
