@@ -42,6 +42,7 @@ type conn struct {
 	expiry   expiry
 	up       upJudge
 	down     downJudge
+	info     ClientInfo  // once it is running
 	running  atomic.Bool // it became a session
 	answers  answers
 
@@ -97,7 +98,7 @@ func (c *conn) run() (e *ending) {
 	c.log("session started")
 	c.keepWill()
 	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
-	c.running.Store(true)
+	c.begin()
 	return c.pump()
 }
 

@@ -40,6 +40,7 @@ const (
 	EndExpired      End = "identity_expired" // certificate or token
 	EndRevoked      End = "identity_revoked" // by a reload
 	EndReauth       End = "reauthentication_failed"
+	EndKicked       End = "kicked" // by an operator
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )

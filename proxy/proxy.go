@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -113,6 +114,7 @@ type Server struct {
 	log      *slog.Logger // for operators
 	audit    *slog.Logger // a line per security event
 	sessions sessions
+	begun    atomic.Uint64 // sessions, so far
 }
 
 // NewServer returns a Server without listeners.

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+// ClientInfo is a client whose session runs. What the client chose of it is as
+// the client wrote it.
+type ClientInfo struct {
+	Session  uint64 // its number; those of later sessions are higher
+	ClientID string
+	Username string         // empty: anonymous
+	Method   string         // that vouches for the client
+	Remote   netip.AddrPort // invalid for a Unix socket
+	Listener string
+	Version  packets.Version
+	Since    time.Time
+	Expires  time.Time // of the identity; zero: never
+}
+
+// begin makes the connection a session, which Clients lists and Kick ends.
+func (c *conn) begin() {
+	c.info = ClientInfo{
+		Session:  c.listener.server.begun.Add(1),
+		ClientID: c.sess.ClientID,
+		Username: c.sess.Identity.Username,
+		Method:   c.sess.Identity.Method,
+		Remote:   c.remote,
+		Listener: c.sess.Listener,
+		Version:  c.sess.Version,
+		Since:    time.Now(),
+		Expires:  c.sess.Identity.Expires,
+	}
+	c.running.Store(true)
+}
+
+// Clients returns the clients whose sessions run, the oldest session first.
+func (s *Server) Clients() []ClientInfo {
+	running := s.sessions.running()
+	list := make([]ClientInfo, 0, len(running))
+	for _, c := range running {
+		list = append(list, c.info)
+	}
+	slices.SortFunc(list, func(a, b ClientInfo) int { return cmp.Compare(a.Session, b.Session) })
+	return list
+}
+
+// Kick ends the sessions that match, at once, and returns how many these are; by
+// says for the audit log on whose behalf. Their Wills are due, and nothing keeps
+// the clients from coming back.
+func (s *Server) Kick(by string, match func(ClientInfo) bool) (kicked int) {
+	e := &ending{end: EndKicked, code: packets.AdministrativeAction, err: errors.New("kicked by " + by)}
+	for _, c := range s.sessions.running() {
+		if !match(c.info) {
+			continue
+		}
+		c.stop(e)
+		if c.ending.Load() == e { // nothing else was first
+			kicked++
+		}
+	}
+	return kicked
+}
+
+// running returns the connections that are sessions and not about to end.
+func (s *sessions) running() (running []*conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.running.Load() && c.life.Err() == nil {
+			running = append(running, c)
+		}
+	}
+	return running
+}
