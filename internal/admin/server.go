@@ -1,8 +1,10 @@
 // Package admin is the proxy's side door for its operators: health for
-// supervisors and load balancers, metrics for Prometheus.
+// supervisors and load balancers, metrics for Prometheus, an API to see and to
+// end sessions, and the client of that API.
 //
-// It reads what the other packages report and changes nothing in them. It
-// does not judge MQTT, does not log traffic and serves no path but its own.
+// It reads what the other packages report and changes nothing in them, except
+// what the API is for. It does not judge MQTT, does not log traffic and serves
+// no path but its own.
 //
 // Liveness depends on nothing, so that a broker that is down never gets the
 // proxy restarted; readiness is whatever the application says. Where a token
@@ -34,14 +36,20 @@ const (
 	maxConnections = 64
 )
 
-// Options are what a Server serves. Metrics, Ready and Log are required.
+// Options are what a Server serves. All are required.
 type Options struct {
 	Metrics *Metrics
 	// Ready returns nil while the proxy takes clients, else a sentence why
 	// not. It is told to everybody who can reach the server, may be called
 	// from any goroutine and must not block.
 	Ready func() error
-	Log   *slog.Logger
+	// Clients returns those whose sessions run, the oldest session first. The
+	// list is the caller's.
+	Clients func() []Client
+	// Kick ends the sessions that match and returns how many these are; by says
+	// on whose behalf.
+	Kick func(by string, match func(Client) bool) int
+	Log  *slog.Logger
 }
 
 // Server is the admin HTTP server.
@@ -95,21 +103,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // included, is behind the token.
 func (s *Server) routes(o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/livez", live)
-	mux.HandleFunc("/readyz", ready(o.Ready))
-	mux.Handle("/metrics", s.guard(o.Metrics.handler()))
-	mux.Handle("/", s.guard(http.NotFoundHandler()))
-	return readOnly(mux)
+	mux.Handle("/livez", only(read, http.HandlerFunc(live)))
+	mux.Handle("/readyz", only(read, ready(o.Ready)))
+	mux.Handle("/metrics", only(read, s.guard(o.Metrics.handler())))
+	mux.Handle("/api/v1/clients", s.api(read, clients(o.Clients)))
+	mux.Handle("/api/v1/kick", s.api([]string{http.MethodPost}, kick(o.Kick)))
+	mux.Handle("/", only(read, s.guard(http.NotFoundHandler())))
+	return closed(mux)
 }
 
-// readOnly refuses every method that could mean a change.
-func readOnly(next http.Handler) http.Handler {
+// closed keeps answers out of caches and from being taken for what they are not.
+func closed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)

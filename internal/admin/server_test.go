@@ -72,20 +72,25 @@ func ask(t *testing.T, method, url string, header ...string) reply {
 }
 
 func try(ctx context.Context, method, url string, header ...string) (reply, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url, nil)
+	return tryBody(ctx, method, url, "", header...)
+}
+
+func tryBody(ctx context.Context, method, url, body string, header ...string) (reply, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+	r.Host = r.Header.Get("Host")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, string(body)}, err
+	text, err := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, resp.Header, string(text)}, err
 }
 
 func TestPaths(t *testing.T) {

@@ -43,6 +43,7 @@ type App struct {
 
 	admin         *admin.Server
 	adminListener net.Listener
+	adminAddress  configs.Address // that is served, whatever a reload brings
 	draining      atomic.Bool
 	stopped       context.Context // ends with Shutdown
 	stop          context.CancelFunc
@@ -150,7 +151,8 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 		return fmt.Errorf("admin.address: %w", err)
 	}
 	a.adminListener = socket
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Log: a.logs.Log})
+	a.adminAddress = cfg.Admin.Address
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Log: a.logs.Log})
 	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {

@@ -47,7 +47,9 @@ func (a *App) reload() error {
 	}
 	a.replace(last)
 	// It is in force: what goes wrong from here on is no failed reload.
-	if a.admin != nil {
+	// A token, or none, for another address is not for the one that is served: that
+	// may be on the network, where nobody may come in without.
+	if a.admin != nil && cfg.Admin.Address == a.adminAddress {
 		a.admin.SetToken(token)
 	}
 	if err := a.logs.Reopen(cfg.Log); err != nil {

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	maxPage    = 1000    // clients in an answer
+	maxRequest = 4 << 10 // bytes of a body
+)
+
+// Client is a client whose session runs. Texts that the client chose are as it
+// chose them: they are not fit for a terminal.
+type Client struct {
+	Session  uint64    `json:"session"` // its number; those of later sessions are higher
+	ClientID string    `json:"client_id"`
+	Username string    `json:"username"` // empty: anonymous
+	Method   string    `json:"method"`   // that vouches for the client
+	Remote   string    `json:"remote"`   // empty for a Unix socket
+	Listener string    `json:"listener"`
+	Version  string    `json:"version"` // of MQTT
+	Since    time.Time `json:"connected_since"`
+	Expires  time.Time `json:"identity_expires,omitzero"`
+}
+
+// Selection says whose sessions are meant: those for which all holds that is
+// given.
+type Selection struct {
+	Session  *uint64 `json:"session,omitempty"`
+	ClientID *string `json:"client_id,omitempty"`
+	Username *string `json:"username,omitempty"`
+}
+
+// Check refuses a selection of everybody. An empty text is refused too: what was
+// meant is a variable that is set.
+func (s Selection) Check() error {
+	switch {
+	case s == Selection{}:
+		return errors.New("whom? a session, a client id or a user name is needed")
+	case s.ClientID != nil && *s.ClientID == "":
+		return errors.New("the client id is empty; name the session")
+	case s.Username != nil && *s.Username == "":
+		return errors.New("the user name is empty; name the session or the client id")
+	}
+	return nil
+}
+
+func (s Selection) matches(c Client) bool {
+	return (s.Session == nil || *s.Session == c.Session) &&
+		(s.ClientID == nil || *s.ClientID == c.ClientID) &&
+		(s.Username == nil || *s.Username == c.Username)
+}
+
+// clients answers with a page of the list: what comes after a session, which the
+// last of the page before was. Sessions begin and end between two pages; none
+// that lasts is left out or told twice.
+func clients(list func() []Client) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		after, errAfter := number(q.Get("after"), 0)
+		limit, errLimit := number(q.Get("limit"), maxPage)
+		if errAfter != nil || errLimit != nil || limit < 1 || limit > maxPage {
+			http.Error(w, "after wants the number of a session, limit one from 1 to "+strconv.Itoa(maxPage), http.StatusBadRequest)
+			return
+		}
+		page := slices.DeleteFunc(list(), func(c Client) bool { return c.Session <= after })
+		reply(w, page[:min(uint64(len(page)), limit)])
+	}
+}
+
+func number(text string, absent uint64) (uint64, error) {
+	if text == "" {
+		return absent, nil
+	}
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// Kicked is how many sessions were ended.
+type Kicked struct {
+	Kicked int `json:"kicked"`
+}
+
+// kick ends the sessions that the body selects. A body that is no JSON by name is
+// what a form of a web page can send, and refused.
+func kick(end func(by string, match func(Client) bool) int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+			http.Error(w, "wants Content-Type: application/json", http.StatusUnsupportedMediaType)
+			return
+		}
+		var who Selection
+		err := decode(http.MaxBytesReader(w, r.Body, maxRequest), &who)
+		if err == nil {
+			err = who.Check()
+		}
+		var large *http.MaxBytesError
+		switch {
+		case errors.As(err, &large):
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		default:
+			by := "the admin API"
+			if _, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // not a Unix socket
+				by += ", " + r.RemoteAddr
+			}
+			reply(w, Kicked{end(by, who.matches)})
+		}
+	}
+}
+
+// decode reads one JSON value, which must be known whole, and nothing behind it.
+func decode(r io.Reader, into any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	switch _, err := d.Token(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.New("there is more than one value")
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // who asked has gone: nothing to do
+}
