@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +68,27 @@ func TestTokenIsReloaded(t *testing.T) {
 	}
 	if a.Reload() == nil || scrape(t, a, second) != http.StatusOK {
 		t.Error("a token that is too short is taken")
+	}
+}
+
+// TestTokenOfAnotherAddress: an address that stays served until a restart stays
+// behind its token, however often a configuration with another one is loaded.
+func TestTokenOfAnotherAddress(t *testing.T) {
+	a, path := startApp(t, withToken)
+	elsewhere := strings.Replace(withToken, `{address: "127.0.0.1:0", token_file: token}`, `{address: "127.0.0.1:9883"}`, 1)
+	if err := os.WriteFile(path, []byte(elsewhere), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := a.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if got := scrape(t, a, ""); got != http.StatusUnauthorized {
+			t.Errorf("without a token: %d", got)
+		}
+	}
+	if got := scrape(t, a, "the first token of many"); got != http.StatusOK {
+		t.Errorf("with the token: %d", got)
 	}
 }
 
