@@ -12,10 +12,13 @@ import (
 	"github.com/mqttward/mqttward/proxy"
 )
 
-// login opens a session as a user.
+// login opens a session as a user, and waits until it is one: the CONNACK comes
+// before that.
 func (h *house) login(v packets.Version, user string, edit ...func(*packets.Connect)) (client, broker *mqtttest.Peer) {
 	h.t.Helper()
-	return h.session(v, append(edit, mqtttest.Login(user, "x"))...)
+	client, broker = h.session(v, append(edit, mqtttest.Login(user, "x"))...)
+	synctest.Wait()
+	return client, broker
 }
 
 func named(user string) func(proxy.ClientInfo) bool {

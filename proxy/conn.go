@@ -95,10 +95,10 @@ func (c *conn) run() (e *ending) {
 	if err := c.accept(); err != nil {
 		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
 	}
-	c.log("session started")
 	c.keepWill()
-	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
 	c.begin()
+	c.log("session started")
+	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
 	return c.pump()
 }
 
