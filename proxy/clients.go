@@ -26,18 +26,23 @@ type ClientInfo struct {
 
 // begin makes the connection a session, which Clients lists and Kick ends.
 func (c *conn) begin() {
-	c.info = ClientInfo{
-		Session:  c.listener.server.begun.Add(1),
+	c.number, c.since = c.listener.server.begun.Add(1), time.Now()
+	c.running.Store(true)
+}
+
+// info describes a session that runs.
+func (c *conn) info() ClientInfo {
+	return ClientInfo{
+		Session:  c.number,
 		ClientID: c.sess.ClientID,
 		Username: c.sess.Identity.Username,
 		Method:   c.sess.Identity.Method,
 		Remote:   c.remote,
 		Listener: c.sess.Listener,
 		Version:  c.sess.Version,
-		Since:    time.Now(),
-		Expires:  c.sess.Identity.Expires,
+		Since:    c.since,
+		Expires:  c.sess.Proof().Expires,
 	}
-	c.running.Store(true)
 }
 
 // Clients returns the clients whose sessions run, the oldest session first.
@@ -45,7 +50,7 @@ func (s *Server) Clients() []ClientInfo {
 	running := s.sessions.running()
 	list := make([]ClientInfo, 0, len(running))
 	for _, c := range running {
-		list = append(list, c.info)
+		list = append(list, c.info())
 	}
 	slices.SortFunc(list, func(a, b ClientInfo) int { return cmp.Compare(a.Session, b.Session) })
 	return list
@@ -57,7 +62,7 @@ func (s *Server) Clients() []ClientInfo {
 func (s *Server) Kick(by string, match func(ClientInfo) bool) (kicked int) {
 	e := &ending{end: EndKicked, code: packets.AdministrativeAction, err: errors.New("kicked by " + by)}
 	for _, c := range s.sessions.running() {
-		if !match(c.info) {
+		if !match(c.info()) {
 			continue
 		}
 		c.stop(e)

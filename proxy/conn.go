@@ -42,7 +42,8 @@ type conn struct {
 	expiry   expiry
 	up       upJudge
 	down     downJudge
-	info     ClientInfo  // once it is running
+	number   uint64      // of the session, once it is running
+	since    time.Time   // and when it began
 	running  atomic.Bool // it became a session
 	answers  answers
 
