@@ -16,18 +16,22 @@ import (
 // maxPassword bounds what is read as a password.
 const maxPassword = 64 << 10
 
+// hashes are how a password may be stored.
+const hashes = "argon2id, pbkdf2, bcrypt, scram-sha-256, scram-sha-512"
+
 func newPasswd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd -f FILE USER",
 		Short: "Add, change or delete a user of a password file",
 		Long: `Add or change a user of a password file, or delete one. The password is asked
 for, or read from a file; it is never an argument, where others could see it.
-The format is that of mosquitto_passwd.`,
+The format is that of mosquitto_passwd. Who is stored as scram-sha-256 or
+scram-sha-512 can log in by SCRAM too.`,
 		Args: exactArgs(1),
 	}
 	f := c.Flags()
 	file := f.StringP("file", "f", "", "the password `file` (required)")
-	hash := f.String("hash", "argon2id", "how the password is stored: argon2id, pbkdf2 or bcrypt")
+	hash := f.String("hash", "argon2id", "how the password is stored: "+hashes)
 	from := f.String("password-file", "", "read the password from this `file`, - for standard input")
 	remove := f.Bool("delete", false, "delete the user")
 	c.RunE = func(_ *cobra.Command, args []string) error {
@@ -35,7 +39,7 @@ The format is that of mosquitto_passwd.`,
 		case *file == "":
 			return usageError{errors.New("which password file? give it with -f FILE")}
 		case !app.KnownHash(*hash):
-			return usageError{fmt.Errorf("no such hash: %q; known are argon2id, pbkdf2 and bcrypt", *hash)}
+			return usageError{fmt.Errorf("no such hash: %q; known are %s", *hash, hashes)}
 		case *remove:
 			return app.DeleteUser(*file, args[0])
 		}

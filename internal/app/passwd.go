@@ -5,7 +5,7 @@ import "github.com/mqttward/mqttward/filters/authn/password"
 // KnownHash reports whether passwords can be stored as scheme.
 func KnownHash(scheme string) bool {
 	switch password.Scheme(scheme) {
-	case password.Argon2id, password.PBKDF2, password.Bcrypt:
+	case password.Argon2id, password.PBKDF2, password.Bcrypt, password.SCRAM256, password.SCRAM512:
 		return true
 	}
 	return false

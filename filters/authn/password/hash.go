@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/xdg-go/scram"
 )
 
 // A hash is a stored password.
@@ -14,6 +16,8 @@ type hash struct {
 
 	// match compares in constant time.
 	match func(password []byte) bool
+
+	scram *scram.StoredCredentials // what the hash is for SCRAM; nil: nothing
 }
 
 // Scheme is a way to hash passwords.
@@ -25,6 +29,10 @@ const (
 	Argon2id Scheme = "argon2id" // Mosquitto 2.1 and later read it
 	PBKDF2   Scheme = "pbkdf2"   // with SHA-512, in Mosquitto's own notation
 	Bcrypt   Scheme = "bcrypt"   // not read by Mosquitto; passwords up to 72 bytes
+
+	// Nor these, which are keys for SCRAM too; cheaper to guess than the others.
+	SCRAM256 Scheme = "scram-sha-256"
+	SCRAM512 Scheme = "scram-sha-512"
 )
 
 // maxPasswordSize is the most that a CONNECT can carry [MQTT-1.5.6].
@@ -48,8 +56,12 @@ func Hash(scheme Scheme, password []byte) (string, error) {
 		return newPBKDF2(password)
 	case Bcrypt:
 		return newBcrypt(password)
+	case SCRAM256:
+		return newSCRAM(scram256, password)
+	case SCRAM512:
+		return newSCRAM(scram512, password)
 	}
-	return "", fmt.Errorf("unknown hash %q; known are %s, %s and %s", scheme, Argon2id, PBKDF2, Bcrypt)
+	return "", fmt.Errorf("unknown hash %q; known are %s, %s, %s, %s and %s", scheme, Argon2id, PBKDF2, Bcrypt, SCRAM256, SCRAM512)
 }
 
 // Errors never hold what they are about: it may be a password that somebody
@@ -73,6 +85,8 @@ func parseHash(s string) (hash, error) {
 		return parseArgon2(s)
 	case strings.HasPrefix(s, "$2"):
 		return parseBcrypt(s)
+	case strings.HasPrefix(s, scramPrefix):
+		return parseSCRAM(s)
 	}
 	return hash{}, errUnknownHash
 }

@@ -24,6 +24,11 @@ const (
 	bcryptA    = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" // "U*U"
 	bcryptY    = "$2y$05$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e" // "\xff\xff\xa3"
 	bcryptLong = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui" // the 72 bytes of longPassword
+
+	// PostgreSQL 15, RFC 7677, and Python's hashlib and hmac.
+	scramPostgres = "SCRAM-SHA-256$4096:7+KE7V8HCSjOtxPTsICJQw==$6WItiJwrhtLb2e86SaVeMlP0CFuYm1eHNzQWLQzb4zs=:3A32w+U2qKepbmMmYc/Is6bDoc4+TCdE6O9sYRnueiU=" // "secret"
+	scramRFC      = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=" // "pencil"
+	scramPython   = "SCRAM-SHA-512$4096:MDEyMzQ1Njc4OWFiY2RlZg==$50q+37QH8XpaNkNxjgBGkxqXkoXVH2Lh3lHJ07g7AOGVlU4FcOi+wjKQc80Fl2VeSw/SniKUPcJigYjLk6Y/2w==:fgiGfVDf7076b3mVdGf4ced4bUxY4L8AjpHsD8KRzbGOujkLSpj40lrcb9IvGqJ4Uv3dBiyDgUgoQnoVamua2Q=="
 )
 
 const longPassword = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -46,6 +51,10 @@ func TestMatch(t *testing.T) {
 		{"bcrypt 2b", "$2b" + bcryptA[3:], "U*U", "$2$05"},
 		{"bcrypt 2y", bcryptY, "\xff\xff\xa3", "$2$05"},
 		{"bcrypt, longest password", bcryptLong, longPassword, "$2$05"},
+		{"SCRAM-SHA-256", scramPostgres, "secret", "SCRAM-SHA-256$4096"},
+		{"SCRAM-SHA-256, another", scramRFC, "pencil", "SCRAM-SHA-256$4096"},
+		{"SCRAM-SHA-256, of the same meaning", scramRFC, "pen\u00adcil", "SCRAM-SHA-256$4096"},
+		{"SCRAM-SHA-512", scramPython, "pencil", "SCRAM-SHA-512$4096"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,6 +79,7 @@ func TestMatch(t *testing.T) {
 
 func TestParseHashErrors(t *testing.T) {
 	pbkdf2 := func(iterations string) string { return "$7$" + iterations + strings.TrimPrefix(pbkdf2Word, "$7$1000") }
+	scram := func(old, other string) string { return strings.Replace(scramRFC, old, other, 1) }
 	argon2 := func(params string) string { return strings.Replace(argon2Word, "m=256,t=2,p=1", params, 1) }
 	tests := []struct {
 		name string
@@ -131,6 +141,24 @@ func TestParseHashErrors(t *testing.T) {
 		{"bcrypt with a signed cost", strings.Replace(bcryptA, "$05$", "$+5$", 1), errCost},
 		{"bcrypt below its least cost", strings.Replace(bcryptA, "$05$", "$03$", 1), errCost},
 		{"bcrypt that takes seconds", strings.Replace(bcryptA, "$05$", "$16$", 1), errCost},
+
+		{"SCRAM of another hash", "SCRAM-SHA-1" + strings.TrimPrefix(scramRFC, scram256), errUnknownHash},
+		{"SCRAM in lower case", strings.ToLower(scramRFC), errUnknownHash},
+		{"SCRAM without iterations", scram("4096:", ""), errBadHash},
+		{"SCRAM with a sign", scram("4096", "+4096"), errBadHash},
+		{"SCRAM with a leading zero", scram("4096", "04096"), errBadHash},
+		{"SCRAM with too few iterations", scram("4096", "4095"), errCost},
+		{"SCRAM that takes seconds", scram("4096", "1000001"), errCost},
+		{"SCRAM without a salt", scram("W22ZaJ0SNY7soEsUEjb6gQ==", ""), errBadHash},
+		{"SCRAM with a salt of 7 bytes", scram("W22ZaJ0SNY7soEsUEjb6gQ==", "MTIzNDU2Nw=="), errBadHash},
+		{"SCRAM with a salt of 66 bytes", scram("W22ZaJ0SNY7soEsUEjb6gQ==", strings.Repeat("AAAA", 22)), errBadHash},
+		{"SCRAM with a carriage return", scram("W22Z", "W22\rZ"), errBadHash},
+		{"SCRAM with stray bits", scram("gQ==", "gR=="), errBadHash},
+		{"SCRAM with a field too many", scramRFC + ":", errBadHash},
+		{"SCRAM with a field too few", scramRFC[:strings.LastIndex(scramRFC, ":")], errBadHash},
+		{"SCRAM with a short StoredKey", scram("$WG5d8oPm", "$8oPm"), errBadHash},
+		{"SCRAM with a long ServerKey", scram(":wfPL", ":wfPLwfPL"), errBadHash},
+		{"SCRAM with keys of another hash", strings.Replace(scramRFC, scram256, scram512, 1), errBadHash},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,6 +188,8 @@ func TestHash(t *testing.T) {
 		{Argon2id, "$argon2id$v=19$m=47104,t=1,p=1"},
 		{PBKDF2, "$7$210000"},
 		{Bcrypt, "$2$12"},
+		{SCRAM256, "SCRAM-SHA-256$10000"},
+		{SCRAM512, "SCRAM-SHA-512$10000"},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.scheme), func(t *testing.T) {
@@ -198,7 +228,10 @@ func TestHashErrors(t *testing.T) {
 		{"NUL", PBKDF2, "a\x00b", "holds a NUL"},
 		{"more than a CONNECT carries", Argon2id, strings.Repeat("x", 65536), "65535"},
 		{"more than bcrypt reads", Bcrypt, longPassword + "x", "72 bytes"},
-		{"unknown scheme", "md5", "x", `unknown hash "md5"; known are argon2id, pbkdf2 and bcrypt`},
+		{"unknown scheme", "md5", "x", `unknown hash "md5"; known are argon2id, pbkdf2, bcrypt, scram-sha-256 and scram-sha-512`},
+		{"what SCRAM does not allow", SCRAM256, "a\u200eb", "(RFC 4013)"},
+		{"nothing but what SCRAM leaves out", SCRAM512, "\u00ad", "(RFC 4013)"},
+		{"ill-formed UTF-8 for SCRAM", SCRAM512, "a\xff", "(RFC 4013)"},
 		{"no scheme", "", "x", "unknown hash"},
 	}
 	for _, tt := range tests {
@@ -212,7 +245,7 @@ func TestHashErrors(t *testing.T) {
 }
 
 func FuzzParseHash(f *testing.F) {
-	for _, s := range []string{sha512Test, pbkdf2Word, pbkdf2Short, argon2Word, argon2Threads, bcryptA, bcryptY, "$7$1$$", "$2b$"} {
+	for _, s := range []string{sha512Test, pbkdf2Word, pbkdf2Short, argon2Word, argon2Threads, bcryptA, bcryptY, scramRFC, scramPython, "$7$1$$", "$2b$"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -224,7 +257,7 @@ func FuzzParseHash(f *testing.F) {
 			return
 		}
 		// One spelling per hash: no blank, nothing that ends a line.
-		if strings.ContainsAny(s, blanks+":\x00") {
+		if strings.ContainsAny(s, blanks+"\x00") || strings.Contains(s, ":") != (h.scram != nil) {
 			t.Errorf("%q is accepted", s)
 		}
 		// What is cheap is run too.

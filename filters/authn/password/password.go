@@ -1,5 +1,5 @@
 // Package password knows clients by user name and password, from a file in
-// the formats of Mosquitto's password_file or with bcrypt hashes.
+// the formats of Mosquitto's password_file, with bcrypt hashes or keys for SCRAM.
 //
 // It reads and edits such files and compares passwords in constant time, on a
 // bounded number of processors. It does not count failures: slowing down who

@@ -90,6 +90,11 @@ func (u *Users) add(username, encoded string) (hash, error) {
 	if err != nil {
 		return hash{}, err
 	}
+	if h.scram != nil {
+		if err := checkSCRAMUsername(username); err != nil {
+			return hash{}, err
+		}
+	}
 	u.hashes[username] = h
 	return h, nil
 }

@@ -2,8 +2,10 @@ package password
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -151,10 +153,41 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
+// TestSCRAMUsers: a user has keys for one mechanism, or none, and a name that
+// clients can give.
+func TestSCRAMUsers(t *testing.T) {
+	users := parse(t, "alice:"+scramRFC+"\nbob:"+sha512Test+"\ncarol:"+scramPython+"\ndäve:"+scramPostgres+"\n\u00aa:"+sha512Test+"\n")
+	for mechanism, want := range map[string]string{"SCRAM-SHA-256": "alice däve", "SCRAM-SHA-512": "carol", "SCRAM-SHA": "", "$6": ""} {
+		names := slices.Sorted(maps.Keys(users.SCRAM(mechanism)))
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %q, want %q", mechanism, got, want)
+		}
+	}
+	alice := users.SCRAM("SCRAM-SHA-256")["alice"]
+	if alice.Iters != 4096 || len(alice.Salt) != 16 || len(alice.StoredKey) != 32 || len(alice.ServerKey) != 32 {
+		t.Errorf("alice has %d iterations and a salt of %d bytes", alice.Iters, len(alice.Salt))
+	}
+	for _, name := range []string{"\u00aa", "a\u00adb", "a\u0300", "a\x7fb", "a\xff", "\u0627a", "\U0001f600"} {
+		_, err := Parse("users.passwd", []byte(name+":"+scramRFC+"\n"))
+		if err == nil || !strings.HasPrefix(err.Error(), "users.passwd:1: SCRAM has another form") {
+			t.Errorf("the name %q: %v", name, err)
+		}
+	}
+}
+
+func TestParseCutOffSCRAM(t *testing.T) {
+	for i := range scramRFC {
+		if _, err := Parse("users.passwd", []byte("alice:"+scramRFC[:i])); err == nil {
+			t.Errorf("accepted after %d bytes", i)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("# comment\nalice:" + sha512Test + "\n"))
 	f.Add([]byte("alice:" + sha512Test + "\r\nno colon\n bob : " + pbkdf2Short))
 	f.Add([]byte(":\n"))
+	f.Add([]byte("alice:" + scramRFC + "\nb\u00f6b:" + scramPython))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		users, err := Parse("fuzz", data)
 		if err != nil {
