@@ -48,6 +48,9 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 	case configs.MethodPassword:
 		at = ".file"
 		method, err = b.newPassword(m)
+	case configs.MethodSCRAM:
+		at = ".file"
+		method, err = newSCRAM(m)
 	case configs.MethodCertificate:
 		at = ".username"
 		method, err = newCertificate(m)
