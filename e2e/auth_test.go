@@ -95,6 +95,8 @@ func TestPasswordFiles(t *testing.T) {
 		{"mosquitto_passwd sha512-pbkdf2", hashed(filepath.Join(dir, "b"), plain, "-H", "sha512-pbkdf2"), "dave:$7$101$"},
 		{"argon2id", ours("argon2id"), "dave:$argon2id$"},
 		{"pbkdf2", ours("pbkdf2"), "dave:$7$"},
+		{"scram-sha-256", ours("scram-sha-256"), "dave:SCRAM-SHA-256$10000:"},
+		{"scram-sha-512", ours("scram-sha-512"), "dave:SCRAM-SHA-512$10000:"},
 		{"htpasswd -B", "dave:" + bcryptOf("dave"), "dave:$2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
