@@ -3,7 +3,6 @@ package authz
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/mqttward/mqttward/filters"
 )
@@ -37,7 +36,7 @@ func (r *rule) namesGroup(group string) bool { return oneOf(r.Groups, group) }
 // An empty value is nobody's name and matches no glob, not even "*".
 func oneOf(globs []string, value string) bool {
 	for _, g := range globs {
-		if value != "" && glob(g, value) {
+		if value != "" && filters.Glob(g, value) {
 			return true
 		}
 	}
@@ -63,29 +62,4 @@ func (r *rule) includesAddress(a netip.Addr) bool {
 		}
 	}
 	return len(r.IPs) == 0
-}
-
-// glob matches value against pattern, in which "*" stands for any run of
-// characters.
-func glob(pattern, value string) bool {
-	first, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == value
-	}
-	value, ok := strings.CutPrefix(value, first)
-	if !ok {
-		return false
-	}
-	for {
-		part, more, star := strings.Cut(rest, "*")
-		if !star {
-			return strings.HasSuffix(value, part)
-		}
-		// The leftmost place for each part leaves the most for those behind it.
-		_, after, found := strings.Cut(value, part)
-		if !found {
-			return false
-		}
-		value, rest = after, more
-	}
 }

@@ -79,7 +79,7 @@ func newCertificate(m configs.Method) (authn.Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return certificate.New(m.Name, t)
+	return certificate.New(m.Name, t, certificate.Allow{Users: m.AllowUsers, Fingerprints: m.Fingerprints})
 }
 
 // guard makes the Guard of a method that asks somebody else.

@@ -1,12 +1,15 @@
 package certificate_test
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +53,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			method, err := certificate.New("plc", template(t, tt.username))
+			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +79,7 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestNoCertificateIsNotMine(t *testing.T) {
-	method, err := certificate.New("plc", template(t, "plc"))
+	method, err := certificate.New("plc", template(t, "plc"), certificate.Allow{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +91,7 @@ func TestNoCertificateIsNotMine(t *testing.T) {
 
 func TestNewRefusesWhatTheClientChooses(t *testing.T) {
 	for _, username := range []string{"${username}", "${cert.cn}-${clientid}"} {
-		_, err := certificate.New("plc", template(t, username))
+		_, err := certificate.New("plc", template(t, username), certificate.Allow{})
 		if err == nil || !strings.Contains(err.Error(), "chosen by the client") {
 			t.Errorf("New with %q: error %v, want a refusal", username, err)
 		}
@@ -97,7 +100,7 @@ func TestNewRefusesWhatTheClientChooses(t *testing.T) {
 
 // TestExpires: nobody outlives the certificate.
 func TestExpires(t *testing.T) {
-	method, err := certificate.New("plc", template(t, "${cert.cn}"))
+	method, err := certificate.New("plc", template(t, "${cert.cn}"), certificate.Allow{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +127,7 @@ func TestRecheck(t *testing.T) {
 		{"another method's", "${cert.cn}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7", Method: "users"}}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			method, err := certificate.New("plc", template(t, tt.username))
+			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,6 +135,50 @@ func TestRecheck(t *testing.T) {
 			err = method.Recheck(t.Context(), tt.session)
 			if (err == nil) != tt.ok || errors.Is(err, authn.ErrNotMine) != tt.notMine {
 				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestLists: a certificate must be on one of the lists, in logins as in rechecks.
+func TestLists(t *testing.T) {
+	cert := named("plc-7")
+	cert.Raw = []byte("a certificate")
+	sum := sha256.Sum256(cert.Raw)
+	own, other := fmt.Sprintf("%x", sum), strings.Repeat("0", 64)
+	colons := strings.ToUpper(strings.TrimSuffix(regexp.MustCompile("..").ReplaceAllString(own, "$0:"), ":"))
+	for _, tt := range []struct {
+		name  string
+		allow certificate.Allow
+		ok    bool
+	}{
+		{"no lists", certificate.Allow{}, true},
+		{"name", certificate.Allow{Users: []string{"plc-6", "plc-7"}}, true},
+		{"glob", certificate.Allow{Users: []string{"plc-*"}}, true},
+		{"other names", certificate.Allow{Users: []string{"plc", "hmi-*"}}, false},
+		{"empty list", certificate.Allow{Users: []string{}}, false},
+		{"fingerprint", certificate.Allow{Fingerprints: []string{other, own}}, true},
+		{"as OpenSSL writes it", certificate.Allow{Fingerprints: []string{colons}}, true},
+		{"other fingerprint", certificate.Allow{Fingerprints: []string{other}}, false},
+		{"no fingerprints", certificate.Allow{Fingerprints: []string{}}, false},
+		{"fingerprint is no glob", certificate.Allow{Fingerprints: []string{"*", own[:8] + "*"}}, false},
+		{"name or fingerprint", certificate.Allow{Users: []string{"plc-7"}, Fingerprints: []string{other}}, true},
+		{"fingerprint or name", certificate.Allow{Users: []string{"plc-8"}, Fingerprints: []string{own}}, true},
+		{"neither", certificate.Allow{Users: []string{"plc-8"}, Fingerprints: []string{other}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			method, err := certificate.New("plc", template(t, "${cert.cn}"), tt.allow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = method.Authenticate(t.Context(), filters.Credentials{Certificate: cert})
+			var refusal *packets.Error
+			if errors.As(err, &refusal); (err == nil) != tt.ok || err != nil && (refusal == nil || refusal.Code != packets.NotAuthorized) {
+				t.Errorf("login: %v", err)
+			}
+			s := &filters.Session{Certificate: cert, Identity: filters.Identity{Username: "plc-7", Method: "plc"}}
+			if err := method.Recheck(t.Context(), s); (err == nil) != tt.ok || errors.Is(err, authn.ErrNotMine) {
+				t.Errorf("recheck: %v", err)
 			}
 		})
 	}
