@@ -75,7 +75,7 @@ func (c *Config) completeListener(l *Listener) {
 	if t := l.TLS; t != nil {
 		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
 		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)
-		t.OCSP = cmp.Or(t.OCSP, "off")
+		t.OCSP = cmp.Or(t.OCSP, OCSPOff)
 	}
 }
 

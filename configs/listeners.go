@@ -81,15 +81,13 @@ func (l *loader) tls(path string, t *TLS) {
 		for _, idle := range []struct {
 			name string
 			set  bool
-		}{{"crl", t.CRL != nil}, {"ocsp", t.OCSP != "off"}} {
+		}{{"crl", t.CRL != nil}, {"ocsp", t.OCSP != OCSPOff}} {
 			if idle.set {
 				l.fail(key(path, idle.name), "has no effect without client_auth: optional or required")
 			}
 		}
 	}
-	if t.OCSPURL != "" && t.OCSP == "off" && !t.Staple {
-		l.fail(key(path, "ocsp_url"), "has no effect without ocsp: soft or hard, or staple: true")
-	}
+	l.ocsp(path, t)
 	for i, name := range t.CRL {
 		if name == "" {
 			l.fail(item(key(path, "crl"), i), "wants the name of a file")

@@ -60,6 +60,13 @@ const (
 	ClientAuthRequired = "required" // no handshake without a verified one
 )
 
+// The values of TLS.OCSP.
+const (
+	OCSPOff  = "off"  // nobody is asked about client certificates
+	OCSPSoft = "soft" // without an answer they are accepted
+	OCSPHard = "hard" // without an answer they are refused
+)
+
 // TLS is the server's side of TLS on a listener.
 type TLS struct {
 	Certificates []Certificate `yaml:"certificates"` // SNI picks
@@ -68,10 +75,10 @@ type TLS struct {
 	ClientCA     string        `yaml:"client_ca"` // file; given exactly if ClientAuth is not none
 	CRL          []string      `yaml:"crl"`       // files, PEM or DER, of what the CAs in ClientCA have revoked
 
-	OCSP    string `yaml:"ocsp" oneof:"off soft hard"` // whether responders are asked about client certificates, and must answer
-	OCSPURL string `yaml:"ocsp_url"`                   // the responder; "": the one that the certificate names
-	OCSPCA  string `yaml:"ocsp_ca"`                    // file: whom to trust for a responder with https; "": the system's
-	Staple  bool   `yaml:"staple"`                     // answers of OCSP about Certificates are sent along
+	OCSP    string `yaml:"ocsp" oneof:"off soft hard"`
+	OCSPURL string `yaml:"ocsp_url"` // the responder; "": the one that the certificate names
+	OCSPCA  string `yaml:"ocsp_ca"`  // file: whom to trust for a responder with https; "": the system's
+	Staple  bool   `yaml:"staple"`   // answers of OCSP about Certificates are sent along
 }
 
 // Certificate is a pair of PEM files.

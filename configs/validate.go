@@ -97,6 +97,7 @@ func (l *loader) authn() {
 			continue
 		}
 		l.keys(path, &m)
+		l.certificateLists(path, &m)
 	}
 }
 

@@ -170,7 +170,7 @@ func (t topic) matches(name []byte) bool {
 
 func (t topic) globs(text []byte) bool {
 	hidden := len(text) > 0 && text[0] == '$'
-	return (!hidden || t.text[0] == '$') && glob(t.text, string(text))
+	return (!hidden || t.text[0] == '$') && filters.Glob(t.text, string(text))
 }
 
 // subscription reports whether t is about some subscriptions and not about a

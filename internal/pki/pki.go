@@ -10,6 +10,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -71,12 +72,17 @@ func (ca *CA) PEM() []byte {
 
 // Options say what a certificate is for.
 type Options struct {
-	CN       string
-	DNS      []string
-	IPs      []net.IP
-	URIs     []string
-	Client   bool      // for a client; otherwise for a server
-	NotAfter time.Time // zero: a week from now; may be past, for a test
+	CN         string
+	DNS        []string
+	IPs        []net.IP
+	URIs       []string
+	Emails     []string
+	OCSPServer []string  // URLs of who tells whether it is revoked
+	Client     bool      // for a client
+	OCSPSigner bool      // for who signs answers of OCSP; otherwise for a server
+	RSABits    int       // size of an RSA key; 0: an ECDSA P-256 key
+	NotBefore  time.Time // zero: an hour ago; may be to come, for a test
+	NotAfter   time.Time // zero: a week from now; may be past, for a test
 }
 
 // Issue makes a key and a certificate for it, both in PEM, the key in PKCS #8.
@@ -85,7 +91,7 @@ func (ca *CA) Issue(o Options) (certPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := o.newKey()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -124,8 +130,18 @@ func (ca *CA) CRL(nextUpdate time.Time, serials ...*big.Int) ([]byte, error) {
 	return encode("X509 CRL", der), nil
 }
 
+func (o Options) newKey() (crypto.Signer, error) {
+	if o.RSABits > 0 {
+		return rsa.GenerateKey(rand.Reader, o.RSABits)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
 func (o Options) template() (*x509.Certificate, error) {
-	notBefore := time.Now().Add(-clockSkew)
+	notBefore := o.NotBefore
+	if notBefore.IsZero() {
+		notBefore = time.Now().Add(-clockSkew)
+	}
 	notAfter := o.NotAfter
 	if notAfter.IsZero() {
 		notAfter = time.Now().Add(certificateLifetime)
@@ -134,17 +150,22 @@ func (o Options) template() (*x509.Certificate, error) {
 		notBefore = notAfter.Add(-clockSkew)
 	}
 	usage := x509.ExtKeyUsageServerAuth
-	if o.Client {
+	switch {
+	case o.Client:
 		usage = x509.ExtKeyUsageClientAuth
+	case o.OCSPSigner:
+		usage = x509.ExtKeyUsageOCSPSigning
 	}
 	template := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: o.CN},
-		DNSNames:    o.DNS,
-		IPAddresses: o.IPs,
-		NotBefore:   notBefore,
-		NotAfter:    notAfter,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		Subject:        pkix.Name{CommonName: o.CN},
+		DNSNames:       o.DNS,
+		IPAddresses:    o.IPs,
+		EmailAddresses: o.Emails,
+		OCSPServer:     o.OCSPServer,
+		NotBefore:      notBefore,
+		NotAfter:       notAfter,
+		KeyUsage:       x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:    []x509.ExtKeyUsage{usage},
 	}
 	for _, uri := range o.URIs {
 		u, err := url.Parse(uri)

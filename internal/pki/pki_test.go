@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +76,25 @@ func TestClientCertificate(t *testing.T) {
 	}
 	if _, _, err := ca.Issue(pki.Options{URIs: []string{"://"}}); err == nil {
 		t.Error("an ill-formed URI is accepted")
+	}
+}
+
+func TestOptions(t *testing.T) {
+	ca := authority(t)
+	start := time.Now().Add(24 * time.Hour)
+	cert := issue(t, ca, pki.Options{
+		CN: "responder", Emails: []string{"plc@plant.example"}, OCSPServer: []string{"http://ocsp.plant.example"},
+		OCSPSigner: true, RSABits: 2048, NotBefore: start,
+	})
+	key, isRSA := cert.PublicKey.(*rsa.PublicKey)
+	if !isRSA || key.N.BitLen() != 2048 {
+		t.Errorf("the key is %T", cert.PublicKey)
+	}
+	if !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}) || cert.NotBefore.Unix() != start.Unix() {
+		t.Errorf("is for %v, valid from %v", cert.ExtKeyUsage, cert.NotBefore)
+	}
+	if !slices.Equal(cert.EmailAddresses, []string{"plc@plant.example"}) || !slices.Equal(cert.OCSPServer, []string{"http://ocsp.plant.example"}) {
+		t.Errorf("addresses %v, responders %v", cert.EmailAddresses, cert.OCSPServer)
 	}
 }
 
