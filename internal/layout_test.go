@@ -44,6 +44,7 @@ var directions = []struct{ pkg, ours, foreign string }{
 	{"proxy", "filters packets proxy/backend", "..."},
 	{"configs", "", "..."},
 	{"internal/pki", "", ""},
+	{"internal/ocsp", "", "..."},
 	{"internal/memnet", "", ""},
 	{"internal/mqtttest", "packets internal/memnet", "..."},
 	{"internal/admin", "filters ratelimit", "..."},

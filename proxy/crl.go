@@ -37,16 +37,6 @@ func newRevocations(lists []*x509.RevocationList) revocations {
 
 func serial(n *big.Int) string { return string(n.Bytes()) }
 
-// verify returns nil if there is a chain of which nothing is revoked.
-func (all revocations) verify(chains [][]*x509.Certificate, now time.Time) (err error) {
-	for _, chain := range chains {
-		if err = all.verifyChain(chain, now); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
 // verifyChain looks at every certificate of the chain, its end too: an
 // authority that another has revoked may itself be among those trusted. An
 // authority without a list has revoked nothing; one whose list is out of date

@@ -50,7 +50,8 @@ func TestRevocations(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := newRevocations(tt.lists).verify(tt.chains, now); (err == nil) != tt.ok {
+			a := clientAuth{revoked: newRevocations(tt.lists)}
+			if err := a.verifyChains(t.Context(), tt.chains, now); (err == nil) != tt.ok {
 				t.Errorf("error %v, want accepted: %v", err, tt.ok)
 			}
 		})
@@ -62,10 +63,10 @@ func TestRevocations(t *testing.T) {
 func TestRecheckWithoutCertificates(t *testing.T) {
 	shown := []*x509.Certificate{{}}
 	for name, on := range map[string]*TLS{"plaintext": nil, "TLS": NewTLS(TLSOptions{ClientAuth: tls.NoClientCert})} {
-		if err := on.Recheck(nil); err != nil {
+		if err := on.Recheck(t.Context(), nil); err != nil {
 			t.Errorf("%s: a client without a certificate: %v", name, err)
 		}
-		if on.Recheck(shown) == nil {
+		if on.Recheck(t.Context(), shown) == nil {
 			t.Errorf("%s: a certificate that nobody verifies is accepted", name)
 		}
 	}

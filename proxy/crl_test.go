@@ -73,7 +73,7 @@ func TestRevoked(t *testing.T) {
 
 					after := h.newPolicy(withTLS(id, clientAuth(tt.mode, clients), revoke(t, clients, tt.until, on)), anyone)
 					h.listener.SetPolicy(after)
-					if err := after.TLS.Recheck([]*x509.Certificate{cert.Leaf}); (err == nil) != tt.accepted {
+					if err := after.TLS.Recheck(t.Context(), []*x509.Certificate{cert.Leaf}); (err == nil) != tt.accepted {
 						t.Errorf("the running session: %v, want accepted: %v", err, tt.accepted)
 					}
 					for name, cfg := range map[string]*tls.Config{"resumed": resuming, "new": fresh} {
@@ -107,11 +107,11 @@ func TestListRunsOut(t *testing.T) {
 		revoke(t, clients, time.Hour)(&o)
 		chain := []*x509.Certificate{issue(t, clients, pki.Options{CN: "plc-7", Client: true}).Leaf}
 		on := proxy.NewTLS(o)
-		if err := on.Recheck(chain); err != nil {
+		if err := on.Recheck(t.Context(), chain); err != nil {
 			t.Errorf("refused while the list is in date: %v", err)
 		}
 		time.Sleep(2 * time.Hour)
-		if err := on.Recheck(chain); err == nil || !strings.Contains(err.Error(), `the CRL of "CN=clients" is out of date since `) {
+		if err := on.Recheck(t.Context(), chain); err == nil || !strings.Contains(err.Error(), `the CRL of "CN=clients" is out of date since `) {
 			t.Errorf("once the list is out of date: %v", err)
 		}
 	})

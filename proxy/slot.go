@@ -29,20 +29,23 @@ func (s *handshakeSlot) take() error {
 	if s.slots == nil || s.taken {
 		return nil
 	}
-	var late <-chan time.Time // never, without a limit
-	if s.limit > 0 {
-		timer := time.NewTimer(time.Until(s.start.Add(s.limit)))
-		defer timer.Stop()
-		late = timer.C
-	}
+	ctx, cancel := s.rest()
+	defer cancel()
 	select {
 	case s.slots <- struct{}{}:
 		s.taken = true
 		return nil
-	case <-late:
-	case <-s.life.Done():
+	case <-ctx.Done():
+		return errNoSlot
 	}
-	return errNoSlot
+}
+
+// rest is a context that ends when the handshake has to, or the connection does.
+func (s *handshakeSlot) rest() (context.Context, context.CancelFunc) {
+	if s.limit == 0 {
+		return context.WithCancel(s.life)
+	}
+	return context.WithDeadline(s.life, s.start.Add(s.limit))
 }
 
 func (s *handshakeSlot) release() {

@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -22,6 +25,15 @@ type TLSOptions struct {
 	// believed: whoever reads them checks their signatures. Once one is out of
 	// date, every certificate of its authority is refused.
 	CRLs []*x509.RevocationList
+
+	// Status says whether anything of a chain that is good otherwise, of a client's
+	// certificate up to one of ClientCAs, was revoked since; nil: nobody is asked. It
+	// blocks no longer than ctx lets it.
+	Status func(ctx context.Context, chain []*x509.Certificate) error
+
+	// Staple returns the answer of OCSP about Certificates[i] that goes to clients
+	// that ask for one; nil: none.
+	Staple func(i int) []byte
 }
 
 // TLS is the server side of a listener's TLS.
@@ -44,9 +56,15 @@ func NewTLS(o TLSOptions) *TLS {
 		ClientAuth:   o.ClientAuth,
 		ClientCAs:    o.ClientCAs,
 	}
-	clients := &clientAuth{mode: o.ClientAuth, roots: o.ClientCAs, revoked: newRevocations(o.CRLs)}
+	if o.Staple != nil {
+		// crypto/tls asks for certificates that may change only if it has no others.
+		c.Certificates, c.GetCertificate = nil, stapled(o.Certificates, o.Staple)
+	}
+	clients := &clientAuth{mode: o.ClientAuth, roots: o.ClientCAs, revoked: newRevocations(o.CRLs), status: o.Status}
 	if o.ClientAuth != tls.NoClientCert {
-		c.VerifyConnection = func(state tls.ConnectionState) error { return clients.verify(state.PeerCertificates) }
+		c.VerifyConnection = func(state tls.ConnectionState) error {
+			return clients.verify(context.Background(), state.PeerCertificates)
+		}
 	}
 	t := &TLS{mqtt: c.Clone(), plain: c, clients: clients}
 	t.mqtt.NextProtos = []string{alpnMQTT}
@@ -55,37 +73,71 @@ func NewTLS(o TLSOptions) *TLS {
 
 // configFor offers ALPN mqtt to those who know it. A server that offers a
 // protocol must refuse clients that ask only for others (RFC 7301 section
-// 3.2), and devices ask for many things.
+// 3.2), and devices ask for many things. Whom a handshake asks about the client has
+// as long as the handshake has.
 func (t *TLS) configFor(hello *tls.ClientHelloInfo) *tls.Config {
+	c := t.plain
 	if slices.Contains(hello.SupportedProtos, alpnMQTT) {
-		return t.mqtt
+		c = t.mqtt
 	}
-	return t.plain
+	slot, ok := hello.Context().Value(slotKey{}).(*handshakeSlot)
+	if t.clients.status == nil || c.VerifyConnection == nil || !ok {
+		return c
+	}
+	c = c.Clone()
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		ctx, cancel := slot.rest()
+		defer cancel()
+		return t.clients.verify(ctx, state.PeerCertificates)
+	}
+	return c
+}
+
+// stapled picks a certificate as crypto/tls does, the first that suits the client
+// or else the first, and puts the answer about it in.
+func stapled(certs []tls.Certificate, staple func(i int) []byte) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		i := max(0, slices.IndexFunc(certs, func(c tls.Certificate) bool { return hello.SupportsCertificate(&c) == nil }))
+		c := certs[i]
+		c.OCSPStaple = staple(i)
+		return &c, nil
+	}
 }
 
 // Recheck verifies the certificate chain of a running session under t, as if
 // the client came now; nil certs: it showed none. It finds what has expired or
 // was revoked since, and whose authority was withdrawn. A nil t is a listener
-// without TLS, which knows no certificates.
-func (t *TLS) Recheck(certs []*x509.Certificate) error {
+// without TLS, which knows no certificates. It blocks no longer than ctx lets it.
+func (t *TLS) Recheck(ctx context.Context, certs []*x509.Certificate) error {
 	if t == nil {
-		return (&clientAuth{}).verify(certs)
+		return (&clientAuth{}).verify(ctx, certs)
 	}
-	return t.clients.verify(certs)
+	return t.clients.verify(ctx, certs)
 }
+
+const (
+	// maxChain is how many certificates a client may send. Chains of two or three
+	// are usual; each more is work.
+	maxChain = 8
+
+	// minRSA is the least size of the RSA key of a client, in bits. What crypto/tls
+	// takes at most, 8192, is its own affair.
+	minRSA = 2048
+)
 
 // clientAuth judges client certificates. The zero value knows none.
 type clientAuth struct {
 	mode    tls.ClientAuthType
 	roots   *x509.CertPool
 	revoked revocations
+	status  func(context.Context, []*x509.Certificate) error // nil: nobody is asked
 }
 
 // verify checks the client certificate on every connection. crypto/tls
 // verifies chains in full handshakes only; a resumed session would go on with
 // a certificate that has expired or was revoked, or whose CA was withdrawn,
 // since.
-func (a *clientAuth) verify(certs []*x509.Certificate) error {
+func (a *clientAuth) verify(ctx context.Context, certs []*x509.Certificate) error {
 	switch {
 	case len(certs) == 0 && a.mode == tls.RequireAndVerifyClientCert:
 		return errors.New("client certificate required")
@@ -93,6 +145,11 @@ func (a *clientAuth) verify(certs []*x509.Certificate) error {
 		return nil
 	case a.mode == tls.NoClientCert:
 		return errors.New("client certificates are not verified here")
+	case len(certs) > maxChain:
+		return fmt.Errorf("the client sent %d certificates, and %d are the most", len(certs), maxChain)
+	}
+	if key, ok := certs[0].PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+		return fmt.Errorf("the client's RSA key has %d bits, and %d are the least", key.N.BitLen(), minRSA)
 	}
 	intermediates := x509.NewCertPool()
 	for _, c := range certs[1:] {
@@ -106,5 +163,21 @@ func (a *clientAuth) verify(certs []*x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	return a.revoked.verify(chains, time.Now())
+	return a.verifyChains(ctx, chains, time.Now())
+}
+
+// verifyChains returns nil if there is a chain of which nothing is revoked.
+func (a *clientAuth) verifyChains(ctx context.Context, chains [][]*x509.Certificate, now time.Time) error {
+	var errs []error
+	for _, chain := range chains {
+		err := a.revoked.verifyChain(chain, now)
+		if err == nil && a.status != nil {
+			err = a.status(ctx, chain)
+		}
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

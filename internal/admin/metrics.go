@@ -35,6 +35,8 @@ type Metrics struct {
 	decisions       *family // action, outcome
 	checks          *family // check, outcome
 
+	ocspUnanswered prometheus.Counter
+
 	up, down  traffic
 	auditLost prometheus.Counter
 
@@ -112,6 +114,11 @@ func (m *Metrics) registerJudgements() {
 	m.checks = newFamily(m.registry, "mqttward_checks_total",
 		"Packets that failed a check, by whether they were refused or let through by the configuration.", "check", "outcome")
 	m.checks.seed("C12", "refused")
+	m.ocspUnanswered = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mqttward_ocsp_unanswered_total",
+		Help: "Client certificates accepted though nobody could say whether they are revoked.",
+	})
+	m.registry.MustRegister(m.ocspUnanswered)
 	for _, action := range []string{"publish", "subscribe", "will"} {
 		m.decisions.seed(action, "allowed")
 		m.decisions.seed(action, "denied")

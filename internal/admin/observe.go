@@ -57,6 +57,10 @@ func (m *Metrics) Traffic(direction string, packets, bytes int) {
 	t.bytes.Add(float64(bytes))
 }
 
+// OCSPUnanswered counts a client certificate that was accepted though nobody could
+// say whether it is revoked.
+func (m *Metrics) OCSPUnanswered() { m.ocspUnanswered.Inc() }
+
 // AuditLost counts a line that the audit log did not take.
 func (m *Metrics) AuditLost() { m.auditLost.Inc() }
 

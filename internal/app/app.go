@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/time/rate"
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/internal/admin"
@@ -49,13 +50,16 @@ type App struct {
 	stop          context.CancelFunc
 	serving       sync.WaitGroup
 
+	warnUnanswered rate.Sometimes
+
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
 
-	mu        sync.Mutex         // guards the rest
-	stopProbe context.CancelFunc // ends the question what the broker is; nil: nobody asks
-	listeners []*listener
-	retired   []*proxy.Listener // no longer configured, perhaps with sessions
+	mu         sync.Mutex         // guards the rest
+	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
+	stopStaple context.CancelFunc // ends what keeps answers of OCSP; nil before the first configuration
+	listeners  []*listener
+	retired    []*proxy.Listener // no longer configured, perhaps with sessions
 }
 
 // listener is an open socket and what serves it.
@@ -68,26 +72,24 @@ type listener struct {
 // Start loads the configuration at path and begins to serve it. The error is
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
-	sh := newShared()
-	var log atomic.Pointer[slog.Logger] // there is none until the configuration is read
-	sh.sourceChanged = func(method string) func(error) {
-		return func(failure error) { logSource(log.Load(), method, failure) }
+	a := &App{
+		path: path, flags: flags, shared: newShared(),
+		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
+		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
-	built, err := load(path, flags, sh, nil)
+	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.shared.unanswered = a.unanswered
+	a.shared.sourceChanged = a.sourceChanged
+	built, err := load(path, flags, a.shared, nil)
 	if err != nil {
 		return nil, err
 	}
 	cfg := built.config
-	metrics := admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit})
-	logs, err := OpenLogs(cfg.Log, metrics.AuditLost)
+	logs, err := OpenLogs(cfg.Log, a.metrics.AuditLost)
 	if err != nil {
 		return nil, configs.Errors{cfg.Errorf("log.audit", "%v", err)}
 	}
-	log.Store(logs.Log)
-	a := &App{
-		path: path, flags: flags, logs: logs, shared: sh, metrics: metrics,
-	}
-	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.logs = logs
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
 	if err := a.serveAdmin(cfg); err != nil {
 		built.close()
@@ -104,14 +106,15 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	return a, nil
 }
 
-// logSource tells operators of a source of identities that fails or is back.
-func logSource(log *slog.Logger, method string, failure error) {
-	switch {
-	case log == nil:
-	case failure != nil:
-		log.Warn("source of identities given up for now: its clients cannot log in", "method", method, "error", failure)
-	default:
-		log.Info("source of identities answers again", "method", method)
+// sourceChanged returns what tells operators of a source of identities that fails
+// or is back.
+func (a *App) sourceChanged(method string) func(error) {
+	return func(failure error) {
+		if failure != nil {
+			a.logs.Log.Warn("a source of identities is given up for now: nobody logs in by it", "method", method, "error", failure)
+			return
+		}
+		a.logs.Log.Info("a source of identities answers again", "method", method)
 	}
 }
 
@@ -205,6 +208,9 @@ func (a *App) Shutdown() error {
 	a.mu.Lock()
 	if a.stopProbe != nil {
 		a.stopProbe()
+	}
+	if a.stopStaple != nil {
+		a.stopStaple()
 	}
 	for _, l := range a.listeners {
 		_ = l.socket.Close()

@@ -21,6 +21,7 @@ import (
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
 	"github.com/mqttward/mqttward/filters/strict"
+	"github.com/mqttward/mqttward/internal/ocsp"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
 	"github.com/mqttward/mqttward/proxy/backend"
@@ -39,7 +40,8 @@ type built struct {
 	broker     *backend.Server
 	handshakes chan struct{}
 	clientIDs  filters.ClientIDs
-	upstream   filters.Filter    // what the CONNECT of clients becomes
+	upstream   filters.Filter // what the CONNECT of clients becomes
+	staples    []*ocsp.Staple
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
 }
@@ -62,6 +64,8 @@ type shared struct {
 	// sourceChanged returns what is told when the source of a method fails, or
 	// answers again.
 	sourceChanged func(method string) func(failure error)
+
+	unanswered func(error) // see App.unanswered
 }
 
 // maxAway and maxRetained bound what is remembered of sessions whose clients are
@@ -80,6 +84,7 @@ func newShared() shared {
 		broker:   &strict.Broker{},
 
 		sourceChanged: func(string) func(error) { return nil },
+		unanswered:    func(error) {},
 	}
 }
 
@@ -187,6 +192,7 @@ func (b *builder) keepOrMake(last *built) {
 		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
 			b.handshakes = last.handshakes
 		}
+		b.inheritStaples(last)
 	}
 	if b.quota == nil {
 		b.quota = newQuota(limits)
@@ -251,7 +257,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		},
 		Handshakes: b.handshakes,
 		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
-			if err := certificates.Recheck(state.PeerCertificates); err != nil {
+			if err := recheckTLS(ctx, certificates, state.PeerCertificates); err != nil {
 				return err
 			}
 			return chain.Recheck(ctx, s)

@@ -174,7 +174,7 @@ func TestRevocationByReload(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if err := b.policies[0].TLS.Recheck([]*x509.Certificate{plc}); (err != nil) != step.revoked {
+		if err := b.policies[0].TLS.Recheck(t.Context(), []*x509.Certificate{plc}); (err != nil) != step.revoked {
 			t.Errorf("%s: %v", step.name, err)
 		}
 	}

@@ -111,6 +111,7 @@ func (a *App) apply(b *built) error {
 	a.shared.gate.SetLimits(gateLimits(b.config))
 	a.current.Store(b)
 	a.shield(b)
+	a.keepStaples(b)
 	for i, l := range next {
 		a.serve(l, b.policies[i])
 	}

@@ -44,6 +44,7 @@ func (b *builder) listenerTLS(path string, t *configs.TLS) *proxy.TLS {
 	if t.ClientCA != "" {
 		b.clientCAs(path, t, &o)
 	}
+	b.buildOCSP(path, t, &o)
 	return proxy.NewTLS(o)
 }
 
