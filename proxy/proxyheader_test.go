@@ -57,7 +57,7 @@ func TestProxyHeader(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.peers = append(h.peers, conn)
-			var client net.Conn = conn
+			client := io.Writer(conn)
 			if tt.tls {
 				client = tls.Client(conn, id.client(tt.certs...))
 			}

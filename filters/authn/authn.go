@@ -109,6 +109,7 @@ func (chain Chain) Begin(c filters.Credentials) (Dialogue, error) {
 // answering is a Dialogue whose errors are those of Chain.Authenticate.
 type answering struct{ Dialogue }
 
+// Next makes filters.Dialogue of it.
 func (d answering) Next(ctx context.Context, data filters.Secret) ([]byte, *filters.Identity, error) {
 	answer, id, err := d.Dialogue.Next(ctx, data)
 	if errors.Is(err, ErrNotMine) {

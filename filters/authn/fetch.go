@@ -42,7 +42,7 @@ type Reply struct {
 // Send sends a request and reads the answer, up to 1 MiB of it. An error is a
 // failure of the service and does not hold the URL's query, which may be secret.
 func Send(ctx context.Context, client *http.Client, r *http.Request) (Reply, error) {
-	res, err := client.Do(r.WithContext(ctx))
+	res, err := client.Do(r.WithContext(ctx)) //nolint:gosec // G704: the URL is the configuration's
 	if err != nil {
 		return Reply{}, fmt.Errorf("%s %s: %w", r.Method, r.URL.Host, withoutURL(err))
 	}

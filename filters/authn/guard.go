@@ -125,9 +125,9 @@ func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context
 	id, err := g.Ask(ctx, ask)
 	switch {
 	case err == nil && g.accepted != nil:
-		g.accepted.Set(k, accepted{id})
+		_, _ = g.accepted.Set(k, accepted{id})
 	case err != nil && g.refused != nil && answered(err) && !busy(err):
-		g.refused.Set(k, err)
+		_, _ = g.refused.Set(k, err) // what was there was out of date
 	}
 	return id, err
 }
