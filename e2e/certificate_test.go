@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"crypto/tls"
+	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,4 +149,70 @@ func (p *plant) serial(t *testing.T, certificate string) *big.Int {
 		t.Fatal(err)
 	}
 	return pair.Leaf.SerialNumber
+}
+
+// The recipe of the documentation: a certificate is on one of the lists, or its client
+// is refused; a reload that takes it off ends the session.
+func TestCertificateRecipe(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	s := plantSettings(b, "required")
+	dir := proxyFolder(t, s)
+	for _, machine := range []string{"plc-1", "robot", "other"} {
+		issue(t, authority(), dir, machine, pki.Options{CN: machine, Client: true})
+	}
+	const documented = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"
+	r := execute(t, "", "openssl", "x509", "-in", filepath.Join(dir, "robot.crt"), "-noout", "-fingerprint", "-sha256")
+	_, fingerprint, _ := strings.Cut(strings.TrimSpace(r.stdout), "=")
+	s.authn = recipe(t, "certificate", documented, fingerprint)
+	write(t, filepath.Join(dir, "mqttward.yaml"), s.yaml())
+	p := &plant{startProxyIn(t, dir), b}
+	running, err := p.login(t, p.machine(t, "robot", tls.VersionTLS13), "robot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p.with("plc-1"), "-q", "1", "-t", "plc-1/state", "-m", payload("x"))
+	if r := tryPublish(t, p.with("other"), "-V", "5", "-q", "1", "-t", "other/state", "-m", payload("x")); r.code == 0 {
+		t.Error("a certificate on no list is accepted")
+	}
+	e := p.awaitEvent(t, event{"msg": "connection refused", "end": "bad_credentials", "reason": "Not authorized"})
+	if !strings.Contains(fmt.Sprint(e["error"]), `neither allow_users nor fingerprints accept the certificate of "other"`) {
+		t.Errorf("the audit log says %v", e)
+	}
+	s.authn = recipe(t, "certificate")
+	p.configure(t, s)
+	if err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	awaitClosed(t, running)
+	p.awaitEvent(t, event{"msg": "session ended", "end": "identity_revoked", "username": "robot"})
+}
+
+// A user is named after what its certificate says.
+func TestCertificateNames(t *testing.T) {
+	t.Parallel()
+	const spiffe = "spiffe://plant.example/line-a/plc-1"
+	for username, want := range map[string]string{
+		"${cert.cn}":          "plc-1",
+		"${cert.subject}":     "CN=plc-1",
+		"${cert.san.email}":   "plc-1@plant.example",
+		"${cert.san.uri}":     spiffe,
+		"${cert.san.dns}@vpn": "plc-1.plant.example@vpn",
+	} {
+		t.Run(username, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			s := plantSettings(b, "required")
+			s.authn = `[{name: machines, type: certificate, username: "` + username + `"}]`
+			p := &plant{startProxy(t, s), b}
+			issue(t, authority(), p.dir, "plc-1", pki.Options{
+				CN: "plc-1", Emails: []string{"plc-1@plant.example", "second@plant.example"}, URIs: []string{spiffe},
+				DNS: []string{"plc-1.plant.example"}, Client: true,
+			})
+			if _, err := p.login(t, p.machine(t, "plc-1", tls.VersionTLS13), "client"); err != nil {
+				t.Fatal(err)
+			}
+			p.awaitEvent(t, event{"msg": "session started", "username": want, "method": "machines"})
+		})
+	}
 }
