@@ -64,6 +64,12 @@ func (l *loader) files() {
 			l.fail(path, "wants the name of a file, not its content")
 			return
 		}
+		if isFolder(path) {
+			if !isDirectory(*name) {
+				l.fail(path, "not a folder: %s", written)
+			}
+			return
+		}
 		if err := readable(*name); err != nil {
 			l.fail(path, "%s: %s", reason(err), written)
 		}

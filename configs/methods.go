@@ -129,8 +129,9 @@ func (m *Method) complete() {
 	case MethodCertificate:
 		orDefault(&m.Username, certificateUsername)
 	case MethodJWT:
-		orDefault(&m.Username, "${claims.sub}")
-		if m.DeviceKeys != "" {
+		if m.DeviceKeys == "" {
+			orDefault(&m.Username, "${claims.sub}")
+		} else { // which is the user name
 			orDefault(&m.MaxLifetime, 24*time.Hour)
 		}
 		orDefault(&m.In, "password")
@@ -184,6 +185,18 @@ func (l *loader) keys(path string, m *Method) {
 			l.fail(at, "belongs to type %s, not %s", either(strings.Fields(tag.Get("for"))), m.Type)
 		}
 	}
+}
+
+// isFolder reports whether path is of a key that wants the name of a folder.
+func isFolder(path string) bool {
+	t := reflect.TypeFor[Method]()
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		if tag.Get("file") == "folder" && strings.HasSuffix(path, "."+tag.Get("yaml")) {
+			return true
+		}
+	}
+	return false
 }
 
 // eachFile visits the names of the files of m.

@@ -98,6 +98,7 @@ func (l *loader) authn() {
 		}
 		l.keys(path, &m)
 		l.certificateLists(path, &m)
+		l.tokens(path, &m)
 	}
 }
 

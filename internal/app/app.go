@@ -92,11 +92,11 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.logs = logs
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
 	if err := a.serveAdmin(cfg); err != nil {
-		built.close()
+		built.close(nil)
 		return nil, err
 	}
 	if err := a.apply(built); err != nil {
-		built.close()
+		built.close(nil)
 		return nil, errors.Join(err, a.Shutdown())
 	}
 	for _, w := range cfg.Warnings() {
@@ -225,7 +225,7 @@ func (a *App) Shutdown() error {
 	a.stop()
 	a.serving.Wait()
 	if b := a.current.Load(); b != nil {
-		b.close()
+		b.close(nil)
 	}
 	a.logs.Log.Info("stopped")
 	return errors.Join(err, a.logs.Close())

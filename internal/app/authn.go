@@ -54,6 +54,8 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 	case configs.MethodCertificate:
 		at = ".username"
 		method, err = newCertificate(m)
+	case configs.MethodJWT:
+		method, err = b.newJWT(path, m)
 	case configs.MethodAnonymous:
 		method = anonymous.New(m.Name)
 	default:

@@ -17,6 +17,7 @@ import (
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
+	"github.com/mqttward/mqttward/filters/authn/jwt"
 	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
@@ -44,12 +45,19 @@ type built struct {
 	staples    []*ocsp.Staple
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
+	keySets    map[keySource]*jwt.KeySet
 }
 
-// close lets go of what the methods hold.
-func (b *built) close() {
+// close lets go of what the methods hold, but for what other, which may be nil,
+// has in common with b.
+func (b *built) close(other *built) {
 	for _, c := range b.closers {
 		_ = c.Close() // nothing was written
+	}
+	for source, set := range b.keySets {
+		if other == nil || other.keySets[source] != set {
+			_ = set.Close()
+		}
 	}
 }
 
@@ -92,6 +100,7 @@ func newShared() shared {
 type builder struct {
 	*built
 	shared shared
+	last   *built       // the configuration in force; nil: none
 	tls    []*proxy.TLS // as config.Listeners; nil: plaintext
 	errs   configs.Errors
 }
@@ -101,12 +110,12 @@ type builder struct {
 // is a configs.Errors with all that is wrong, whether it shows when the file is
 // read or only when something is made of it.
 func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, error) {
-	b := &builder{shared: sh}
+	b := &builder{shared: sh, last: last}
 	cfg, err := configs.Load(path, flags)
 	if err != nil && !errors.As(err, &b.errs) {
 		return nil, err
 	}
-	b.built = &built{config: cfg, methods: map[string]authn.Authenticator{}}
+	b.built = &built{config: cfg, methods: map[string]authn.Authenticator{}, keySets: map[keySource]*jwt.KeySet{}}
 	b.digest = digest(filesOf(cfg, path), false)
 	b.buildTLS()
 	b.buildAuthn()
@@ -114,7 +123,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildUpstream()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
-		b.close()
+		b.close(last)
 		return nil, b.errs
 	}
 	b.keepOrMake(last)

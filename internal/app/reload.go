@@ -42,10 +42,10 @@ func (a *App) reload() error {
 		err = a.apply(next)
 	}
 	if err != nil {
-		next.close()
+		next.close(last)
 		return err
 	}
-	a.replace(last)
+	a.replace(last, next)
 	// It is in force: what goes wrong from here on is no failed reload.
 	// A token, or none, for another address is not for the one that is served: that
 	// may be on the network, where nobody may come in without.
@@ -64,15 +64,15 @@ func (a *App) reload() error {
 // loginTime is longer than a login takes that has begun.
 const loginTime = time.Minute
 
-// replace closes what methods of an old configuration hold, when the logins are
-// over that have begun with them.
-func (a *App) replace(last *built) {
+// replace closes what methods of an old configuration hold and the next has not
+// taken over, when the logins are over that have begun with them.
+func (a *App) replace(last, next *built) {
 	a.serving.Go(func() {
 		select {
 		case <-time.After(loginTime):
 		case <-a.stopped.Done():
 		}
-		last.close()
+		last.close(next)
 	})
 }
 
@@ -110,6 +110,9 @@ func (a *App) apply(b *built) error {
 	// From here nothing fails.
 	a.shared.gate.SetLimits(gateLimits(b.config))
 	a.current.Store(b)
+	for _, set := range b.keySets {
+		set.Start()
+	}
 	a.shield(b)
 	a.keepStaples(b)
 	for i, l := range next {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -82,7 +83,11 @@ func filesOf(cfg *configs.Config, path string) []string { return append(cfg.File
 // stay watched.
 func (a *App) watchFolders(w *fsnotify.Watcher) {
 	for _, name := range a.files() {
-		if err := w.Add(filepath.Dir(name)); err != nil {
+		folder := filepath.Dir(name)
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			folder = name
+		}
+		if err := w.Add(folder); err != nil {
 			a.logs.Log.Warn("changes of a file will not be seen", "file", name, "error", err)
 		}
 	}
@@ -96,6 +101,7 @@ func digest(files []string, names bool) [sha256.Size]byte {
 	for _, file := range files {
 		_, _ = io.WriteString(h, file+"\x00")
 		hashContent(h, file)
+		hashFolder(h, file)
 		if !names {
 			continue
 		}
@@ -118,4 +124,16 @@ func hashContent(h io.Writer, file string) {
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
 	_, _ = io.Copy(h, f)
+}
+
+// hashFolder adds what is in a folder, and nothing for a file. Of a folder with
+// the keys of thousands of devices not the content, which would be read whenever a
+// log next to it is written.
+func hashFolder(h io.Writer, dir string) {
+	entries, _ := os.ReadDir(dir) // none, if it is none
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil {
+			_, _ = fmt.Fprintf(h, "%s\x00%d %d\x00", e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
 }
