@@ -79,18 +79,26 @@ func New(o Options) (*Authenticator, error) {
 	if (o.Source == nil) == (o.Introspection == nil) {
 		return nil, errors.New("either keys or a server to ask")
 	}
-	fixed := given(o.ClientID) // then the token lays the client identifier down
+	// Whether the client identifier follows from the token and the connection alone.
+	fixed := given(o.ClientID) && !uses(o.ClientID, "clientid", "username", "tenant")
 	for _, t := range []struct {
 		template filters.Template
-		chosen   []string
-	}{{o.Username, []string{"username", "clientid"}}, {o.Tenant, []string{"tenant", "clientid"}}, {o.ClientID, []string{"clientid"}}} {
-		for _, name := range t.template.Placeholders() {
-			if slices.Contains(t.chosen, name) && (name != "clientid" || !fixed || t.template.String() == o.ClientID.String()) {
-				return nil, fmt.Errorf("%q: ${%s} proves nothing there; use ${claims.…}, or lay down client_id", t.template, name)
-			}
+		circular bool
+	}{
+		{o.Username, uses(o.Username, "username", "tenant") || uses(o.Username, "clientid") && !fixed},
+		{o.Tenant, uses(o.Tenant, "tenant") || uses(o.Tenant, "clientid") && !fixed},
+		{o.ClientID, uses(o.ClientID, "clientid")},
+	} {
+		if t.circular {
+			return nil, fmt.Errorf("%q: the client could choose it; use ${claims.…}, or ${clientid} where client_id follows from claims", t.template)
 		}
 	}
 	return a, nil
+}
+
+// uses reports whether a template has one of the placeholders.
+func uses(t filters.Template, names ...string) bool {
+	return slices.ContainsFunc(t.Placeholders(), func(p string) bool { return slices.Contains(names, p) })
 }
 
 func given(t filters.Template) bool { return t.String() != "" }

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // maxTried is how many keys one token is tried with.
@@ -58,6 +60,10 @@ func (keys Keys) fitting(alg string, named func(Key) bool) (fit []Key, known boo
 		}
 	}
 	return fit, known
+}
+
+func (k Key) verifies(alg, signed string, signature []byte) bool {
+	return jwt.GetSigningMethod(alg).Verify(signed, signature, k.public) == nil
 }
 
 // ParseSecret makes keys for HMAC. RFC 7518, section 3.2, wants secrets that are

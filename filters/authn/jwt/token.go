@@ -49,9 +49,7 @@ func (a *Authenticator) verify(ctx context.Context, clientID, text string) (clai
 		return nil, err
 	}
 	signed := text[:len(parts[0])+1+len(parts[1])]
-	if !slices.ContainsFunc(keys, func(k Key) bool {
-		return token.Method.Verify(signed, token.Signature, k.public) == nil
-	}) {
+	if !slices.ContainsFunc(keys, func(k Key) bool { return k.verifies(token.Method.Alg(), signed, token.Signature) }) {
 		return nil, refused("the token's signature is wrong")
 	}
 	return claims(payload.MapClaims), nil
