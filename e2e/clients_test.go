@@ -25,6 +25,12 @@ const inboxSize = 10_000
 // dial5 opens a connection for a client of MQTT 5.0.
 func (p *proxy) dial5(t *testing.T) *client5 {
 	t.Helper()
+	return p.dial5With(t, nil)
+}
+
+// dial5With is dial5 for a client that answers AUTH packets.
+func (p *proxy) dial5With(t *testing.T, auth paho.Auther) *client5 {
+	t.Helper()
 	conn, err := tls.Dial("tcp", p.address(), p.tlsConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +38,7 @@ func (p *proxy) dial5(t *testing.T) *client5 {
 	c := &client5{inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
 	c.Client = paho.NewClient(paho.ClientConfig{
 		Conn:          packets.NewThreadSafeConn(conn),
+		AuthHandler:   auth,
 		PacketTimeout: patience,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
 			c.inbox <- r.Packet

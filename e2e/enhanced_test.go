@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto/tls"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -72,17 +71,7 @@ func (s *scramClient) Authenticated() {}
 // connectSCRAM connects a client by SCRAM.
 func (p *proxy) connectSCRAM(t *testing.T, id string, s *scramClient) (*client5, *paho.Connack, error) {
 	t.Helper()
-	conn, err := tls.Dial("tcp", p.address(), p.tlsConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	c := &client5{inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
-	c.Client = paho.NewClient(paho.ClientConfig{
-		Conn: pahopackets.NewThreadSafeConn(conn), PacketTimeout: patience, AuthHandler: s,
-		OnServerDisconnect: func(d *paho.Disconnect) { c.goodbye <- d },
-		OnClientError:      func(err error) { c.lost <- err },
-	})
+	c := p.dial5With(t, s)
 	ack, err := c.Connect(waiting(t), &paho.Connect{
 		ClientID: id, CleanStart: true, KeepAlive: 60,
 		Properties: &paho.ConnectProperties{AuthMethod: s.method, AuthData: s.first(t)},
