@@ -26,8 +26,8 @@ import (
 type Guard struct {
 	options  GuardOptions
 	key      [sha256.Size]byte
-	accepted *otter.Cache[guardKey, accepted] // nil: nothing is remembered
-	refused  *otter.Cache[guardKey, error]
+	accepted memory
+	refused  memory // of its own, so that a flood of guesses pushes no acceptance out
 	slots    chan struct{}
 	breaker  *gobreaker.CircuitBreaker[filters.Identity]
 }
@@ -50,26 +50,58 @@ type GuardOptions struct {
 
 type guardKey [sha256.Size]byte
 
-type accepted struct{ identity filters.Identity }
+// remembered is what is remembered of the source.
+type remembered struct {
+	identity filters.Identity
+	err      error
+	until    time.Time
+}
+
+// memory holds answers for a while. Their time is looked at when they are read: a
+// cache that does so by itself keeps a goroutine.
+type memory struct {
+	ttl   time.Duration
+	cache *otter.Cache[guardKey, remembered] // nil: nothing is remembered
+}
+
+func newMemory(ttl time.Duration, size int) memory {
+	if ttl == 0 {
+		return memory{}
+	}
+	return memory{ttl, otter.Must(&otter.Options[guardKey, remembered]{MaximumSize: size})}
+}
+
+func (m memory) find(k guardKey, now time.Time) (remembered, bool) {
+	if m.cache == nil {
+		return remembered{}, false
+	}
+	a, ok := m.cache.GetIfPresent(k)
+	return a, ok && now.Before(a.until)
+}
+
+func (m memory) keep(k guardKey, a remembered, now time.Time) {
+	if m.cache == nil {
+		return
+	}
+	a.until = now.Add(m.ttl)
+	if end := a.identity.Expires; !end.IsZero() && end.Before(a.until) {
+		a.until = end
+	}
+	_, _ = m.cache.Set(k, a) // what was there was out of date
+}
 
 // errOpen is the refusal while the source is not asked.
 var errOpen = errors.New("the source has failed before and is not asked for now")
 
 // NewGuard returns a Guard that remembers nothing yet.
 func NewGuard(o GuardOptions) *Guard {
-	g := &Guard{options: o, slots: make(chan struct{}, o.Concurrent)}
+	g := &Guard{
+		options:  o,
+		accepted: newMemory(o.TTL, o.Size),
+		refused:  newMemory(o.NegativeTTL, o.Size),
+		slots:    make(chan struct{}, o.Concurrent),
+	}
 	_, _ = rand.Read(g.key[:]) // never fails
-	if o.TTL > 0 {
-		g.accepted = otter.Must(&otter.Options[guardKey, accepted]{
-			MaximumSize: o.Size, ExpiryCalculator: otter.ExpiryWriting[guardKey, accepted](o.TTL),
-		})
-	}
-	if o.NegativeTTL > 0 {
-		// Of its own, so that a flood of guesses pushes no acceptance out.
-		g.refused = otter.Must(&otter.Options[guardKey, error]{
-			MaximumSize: o.Size, ExpiryCalculator: otter.ExpiryWriting[guardKey, error](o.NegativeTTL),
-		})
-	}
 	var last error
 	g.breaker = gobreaker.NewCircuitBreaker[filters.Identity](gobreaker.Settings{
 		Timeout:     o.Cooldown,
@@ -111,23 +143,19 @@ func busy(err error) bool {
 // returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
 // other error is a failure of the source.
 func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
-	k := g.hash(parts)
-	if g.accepted != nil {
-		if a, ok := g.accepted.GetIfPresent(k); ok && (a.identity.Expires.IsZero() || time.Now().Before(a.identity.Expires)) {
-			return a.identity, nil
-		}
+	k, now := g.hash(parts), time.Now()
+	if a, ok := g.accepted.find(k, now); ok {
+		return a.identity, nil
 	}
-	if g.refused != nil {
-		if err, ok := g.refused.GetIfPresent(k); ok {
-			return filters.Identity{}, err
-		}
+	if a, ok := g.refused.find(k, now); ok {
+		return filters.Identity{}, a.err
 	}
 	id, err := g.Ask(ctx, ask)
 	switch {
-	case err == nil && g.accepted != nil:
-		_, _ = g.accepted.Set(k, accepted{id})
-	case err != nil && g.refused != nil && answered(err) && !busy(err):
-		_, _ = g.refused.Set(k, err) // what was there was out of date
+	case err == nil:
+		g.accepted.keep(k, remembered{identity: id}, now)
+	case answered(err) && !busy(err):
+		g.refused.keep(k, remembered{err: err}, now)
 	}
 	return id, err
 }
