@@ -25,6 +25,13 @@ func (p *proxy) certificate(t *testing.T) string {
 func startWatched(t *testing.T, s settings) *proxy {
 	t.Helper()
 	p := startProxy(t, s)
+	watch(t, p)
+	return p
+}
+
+// watch lets p watch its files until the test ends.
+func watch(t *testing.T, p *proxy) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Watch(ctx) }()
@@ -34,7 +41,6 @@ func startWatched(t *testing.T, s settings) *proxy {
 			t.Error(err)
 		}
 	})
-	return p
 }
 
 // A file that changes is in force for the next client, without a word, also

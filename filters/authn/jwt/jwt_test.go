@@ -64,12 +64,13 @@ var signers = sync.OnceValue(func() map[string]signer {
 // source is what holds the public part of s, with a key id if there is one.
 func (s signer) source(t testing.TB, kid string) Keys {
 	t.Helper()
-	keys, err := ParseSecret([]byte(strings.Repeat("-", 64)))
+	parse, text := ParsePEM, []byte(nil)
 	if secret, ok := s.public.([]byte); ok {
-		keys, err = ParseSecret(secret)
+		parse, text = ParseSecret, secret
 	} else {
-		keys, err = ParsePEM(s.pem(t))
+		text = s.pem(t)
 	}
+	keys, err := parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
