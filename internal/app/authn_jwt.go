@@ -136,9 +136,11 @@ func (b *builder) introspection(path string, m configs.Method) *jwt.Introspectio
 		b.fail(path+".introspection.client_secret_file", err)
 	}
 	pool, _ := b.trusted(path, m)
-	return &jwt.Introspection{
+	i := &jwt.Introspection{
 		URL: m.Introspection.URL, ClientID: m.Introspection.ClientID, Secret: secret,
 		Client: authn.NewHTTPClient(pool, m.MaxConnections, m.Timeout),
 		Guard:  b.guard(m),
 	}
+	b.closeLater(i)
+	return i
 }

@@ -23,6 +23,12 @@ type Introspection struct {
 	Guard    *authn.Guard
 }
 
+// Close ends the connections to the server that are not in use.
+func (i *Introspection) Close() error {
+	i.Client.CloseIdleConnections()
+	return nil
+}
+
 // introspect asks about any token: it may be opaque.
 func (a *Authenticator) introspect(ctx context.Context, c filters.Credentials, token string) (filters.Identity, error) {
 	switch {
