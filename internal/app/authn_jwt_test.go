@@ -97,6 +97,11 @@ func TestTokenFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	path := write(t, policy)
+	dir := filepath.Dir(path)
+	if err := os.Mkdir(filepath.Join(dir, "devices"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct{ name, keys, content, want string }{
 		{"public key", "key_files: [file]", key, ""},
 		{"certificate", "key_files: [server.crt, file]", key, ""},
@@ -114,12 +119,7 @@ func TestTokenFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			keys := strings.Replace(test.keys, "audience: mqtt, ", "", 1)
-			path := write(t, withTokens(keys))
-			dir := filepath.Dir(path)
-			if err := os.Mkdir(filepath.Join(dir, "devices"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			for name, text := range map[string]string{"file": test.content, "devices/bad.pem": "no key"} {
+			for name, text := range map[string]string{"mqttward.yaml": withTokens(keys), "file": test.content, "devices/bad.pem": "no key"} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}

@@ -83,12 +83,14 @@ func filesOf(cfg *configs.Config, path string) []string { return append(cfg.File
 // stay watched.
 func (a *App) watchFolders(w *fsnotify.Watcher) {
 	for _, name := range a.files() {
-		folder := filepath.Dir(name)
+		folders := []string{filepath.Dir(name)}
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			folder = name
+			folders = append(folders, name)
 		}
-		if err := w.Add(folder); err != nil {
-			a.logs.Log.Warn("changes of a file will not be seen", "file", name, "error", err)
+		for _, folder := range folders {
+			if err := w.Add(folder); err != nil {
+				a.logs.Log.Warn("changes of a file will not be seen", "file", name, "error", err)
+			}
 		}
 	}
 }
