@@ -32,8 +32,7 @@ var proxySecret = password("introspection")
 
 func startProvider(t *testing.T) *provider {
 	t.Helper()
-	t.Setenv("PROXY_SECRET", proxySecret)
-	p := &provider{process: launch(t, newTranscript(), "node", "oidc/provider.mjs")}
+	p := &provider{process: launch(t, newTranscript(), "env", "PROXY_SECRET="+proxySecret, "node", "oidc/provider.mjs")}
 	text := p.await(t, "listening at http://127.0.0.1:")
 	_, rest, _ := strings.Cut(text, "listening at ")
 	p.url, _, _ = strings.Cut(rest, "\n")
@@ -129,6 +128,7 @@ const (
 )
 
 func TestTokensOfProvider(t *testing.T) {
+	t.Parallel()
 	id := startProvider(t)
 	b := startBroker(t)
 	p := startProxy(t, settings{
@@ -196,6 +196,7 @@ func TestTokensOfProvider(t *testing.T) {
 
 // Keys of an address, a new one among them, and scopes.
 func TestTokensOfKeySet(t *testing.T) {
+	t.Parallel()
 	id := startProvider(t)
 	b := startBroker(t)
 	p := startProxy(t, settings{
@@ -237,6 +238,7 @@ func headerOf(t *testing.T, token string) string {
 
 // Before the first keys have come, nobody can be judged.
 func TestNoKeysYet(t *testing.T) {
+	t.Parallel()
 	id := startProvider(t)
 	good := id.token(t, nil)
 	id.signal(t, syscall.SIGKILL)
@@ -340,6 +342,7 @@ func TestTokensOfDevices(t *testing.T) {
 }
 
 func TestTokensAreAskedAbout(t *testing.T) {
+	t.Parallel()
 	id := startProvider(t)
 	dir := proxyFolder(t, settings{
 		broker: startBroker(t).address(),

@@ -5,8 +5,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mqttward/mqttward/internal/pki"
 	"github.com/mqttward/mqttward/packets"
@@ -66,40 +70,81 @@ func login(user, secret string) proof {
 
 const nobody = "no method accepts the client's credentials"
 
-// localMethods are those without a source that could be down.
-func localMethods(t *testing.T) []method {
-	none := proof{connect: func(*packets.Connect) {}}
-	machines := tlsListener(", client_ca: ca.crt, client_auth: optional")
-	issued := func(t *testing.T, dir string) {
-		issue(t, authority(), dir, "plc-1", pki.Options{CN: "plc-1", Client: true})
-		issue(t, authority(), dir, "nameless", pki.Options{Client: true})
+// methods are the rows. Each starts its source, if it has one.
+var methods = []func(t *testing.T) method{
+	passwordMethod, certificateMethod, bothMethod, anonymousMethod, tokenMethod, introspectionMethod,
+}
+
+var noLoginAtAll = proof{connect: func(*packets.Connect) {}}
+
+func passwordMethod(t *testing.T) method {
+	return method{
+		name: "users", authn: recipe(t, "password"),
+		good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: noLoginAtAll,
+		wrongIs: badLogin("wrong password"), absentIs: noLogin(nobody),
 	}
-	both := login("alice", password("alice"))
-	both.certificate = "plc-1"
-	half := login("alice", password("bob"))
-	half.certificate = "plc-1"
-	return []method{
-		{
-			name: "users", authn: recipe(t, "password"),
-			good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: none,
-			wrongIs: badLogin("wrong password"), absentIs: noLogin(nobody),
-		},
-		{
-			name: "machines", authn: `[{name: machines, type: certificate}]`, listeners: machines, files: issued,
-			good: proof{"plc-1", none.connect}, wrong: proof{"nameless", none.connect}, absent: none,
-			wrongIs: noLogin("gives no usable user name"), absentIs: noLogin(nobody),
-		},
-		{
-			name: "both", authn: recipe(t, "all"), listeners: machines, files: issued,
-			good: both, wrong: half, absent: login("alice", password("alice")),
-			wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
-		},
-		{
-			name: "guests", authn: recipe(t, "anonymous"),
-			good: none, wrong: login("guest", password("alice")), absent: login("guest", ""),
-			wrongIs: badLogin(nobody), absentIs: badLogin(nobody),
-		},
+}
+
+// machineListener is a listener that asks for certificates.
+var machineListener = tlsListener(", client_ca: ca.crt, client_auth: optional")
+
+func machineFiles(t *testing.T, dir string) {
+	issue(t, authority(), dir, "plc-1", pki.Options{CN: "plc-1", Client: true})
+	issue(t, authority(), dir, "nameless", pki.Options{Client: true})
+}
+
+func certificateMethod(*testing.T) method {
+	return method{
+		name: "machines", authn: `[{name: machines, type: certificate}]`, listeners: machineListener, files: machineFiles,
+		good: proof{"plc-1", noLoginAtAll.connect}, wrong: proof{"nameless", noLoginAtAll.connect}, absent: noLoginAtAll,
+		wrongIs: noLogin("gives no usable user name"), absentIs: noLogin(nobody),
 	}
+}
+
+func bothMethod(t *testing.T) method {
+	both, half := login("alice", password("alice")), login("alice", password("bob"))
+	both.certificate, half.certificate = "plc-1", "plc-1"
+	return method{
+		name: "both", authn: recipe(t, "all"), listeners: machineListener, files: machineFiles,
+		good: both, wrong: half, absent: login("alice", password("alice")),
+		wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
+	}
+}
+
+func anonymousMethod(t *testing.T) method {
+	return method{
+		name: "guests", authn: recipe(t, "anonymous"),
+		good: noLoginAtAll, wrong: login("guest", password("alice")), absent: login("guest", ""),
+		wrongIs: badLogin(nobody), absentIs: badLogin(nobody),
+	}
+}
+
+func tokenMethod(t *testing.T) method {
+	good := mint(t, time.Hour, map[string][]string{})
+	return method{
+		name: "tokens", authn: recipe(t, "jwt-hmac"),
+		files: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "token.secret"), tokenSecret) },
+		good:  login("any", good), wrong: login("any", good[:len(good)-4]), absent: noLoginAtAll,
+		wrongIs: badLogin("signature is wrong"), absentIs: noLogin(nobody),
+	}
+}
+
+func introspectionMethod(t *testing.T) method {
+	id := startProvider(t)
+	return method{
+		name: "tokens", authn: recipe(t, "jwt-introspection", "https://id.example", id.url, "cache: {ttl: 10s}", "timeout: 5s"),
+		files: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "introspection.secret"), proxySecret) },
+		good:  login("any", id.token(t, nil, "opaque")), wrong: login("any", "never-issued"), absent: noLoginAtAll,
+		wrongIs: badLogin("not active"), absentIs: noLogin(nobody),
+		stop: id.kill, downIs: unavailable("authentication failed to answer"),
+	}
+}
+
+// kill ends a program at once.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGKILL)
+	p.exit(t)
 }
 
 // TestMatrix is every method with good, wrong and absent credentials and with its
@@ -107,10 +152,11 @@ func localMethods(t *testing.T) []method {
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
-	for _, m := range localMethods(t) {
-		t.Run(m.name, func(t *testing.T) {
+	for _, row := range methods {
+		name := runtime.FuncForPC(reflect.ValueOf(row).Pointer()).Name()
+		t.Run(name[strings.LastIndexByte(name, '.')+1:], func(t *testing.T) {
 			t.Parallel()
-			m.test(t, b)
+			row(t).test(t, b)
 		})
 	}
 }

@@ -25,7 +25,7 @@ func mint(t *testing.T, d time.Duration, acl map[string][]string) string {
 	return text
 }
 
-const tokenMethod = "OAUTH2-JWT"
+const oauthMethod = "OAUTH2-JWT"
 
 // startTokens starts a proxy that takes tokens in Authentication Data.
 func startTokens(t *testing.T, b *broker) *proxy {
@@ -41,7 +41,7 @@ func startTokens(t *testing.T, b *broker) *proxy {
 func withData(id, token string) *paho.Connect {
 	return &paho.Connect{
 		ClientID: id, CleanStart: true, KeepAlive: 60,
-		Properties:  &paho.ConnectProperties{AuthMethod: tokenMethod, AuthData: []byte(token)},
+		Properties:  &paho.ConnectProperties{AuthMethod: oauthMethod, AuthData: []byte(token)},
 		WillMessage: &paho.WillMessage{Topic: "gone", Payload: []byte(payload(id))},
 	}
 }
@@ -50,7 +50,7 @@ func withData(id, token string) *paho.Connect {
 // step.
 func (p *proxy) connectToken(t *testing.T, id, token string) *client5 {
 	t.Helper()
-	c := p.dial5With(t, &scramClient{method: tokenMethod})
+	c := p.dial5With(t, &scramClient{method: oauthMethod})
 	ack, err := c.Connect(waiting(t), withData(id, token))
 	if err != nil {
 		t.Fatalf("%s: %v %+v", id, err, ack)
@@ -64,7 +64,7 @@ func (c *client5) renew(t *testing.T, token string) byte {
 	t.Helper()
 	r, err := c.Authenticate(waiting(t), &paho.Auth{
 		ReasonCode: pahopackets.AuthReauthenticate,
-		Properties: &paho.AuthProperties{AuthMethod: tokenMethod, AuthData: []byte(token)},
+		Properties: &paho.AuthProperties{AuthMethod: oauthMethod, AuthData: []byte(token)},
 	})
 	if err != nil {
 		t.Fatal(err)
