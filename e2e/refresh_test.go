@@ -30,9 +30,7 @@ const oauthMethod = "OAUTH2-JWT"
 // startTokens starts a proxy that takes tokens in Authentication Data.
 func startTokens(t *testing.T, b *broker) *proxy {
 	t.Helper()
-	dir := proxyFolder(t, settings{
-		broker: b.address(), authn: recipe(t, "jwt-hmac", "audience: mqtt", "audience: mqtt\n    in: auth_data"),
-	})
+	dir := proxyFolder(t, settings{broker: b.address(), authn: recipe(t, "jwt-refresh")})
 	write(t, filepath.Join(dir, "token.secret"), tokenSecret+"\n")
 	return startProxyIn(t, dir)
 }
