@@ -22,7 +22,8 @@ type Part struct {
 // permissions of the first that gives any, and ends with the first that ends. As
 // which user a part knows it is the claim NAME.username.
 //
-// A client about whom a part has no say is not of this method.
+// A client about whom a part has no say is not of this method. The groups are those
+// of the login: a Recheck does not renew them.
 type All struct {
 	name           string
 	parts          []Part
