@@ -99,6 +99,12 @@ func (l *loader) authn() {
 		l.keys(path, &m)
 		l.certificateLists(path, &m)
 		l.tokens(path, &m)
+		switch m.Type {
+		case MethodRedis:
+			l.redis(path, &m)
+		case MethodLDAP:
+			l.ldap(path, &m)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 func (c *Config) Warnings() []string {
 	w := warnings{config: c}
 	w.plaintext()
+	w.plainRedis()
 	w.everybody()
 	w.relaxed()
 	w.limits()

@@ -58,6 +58,10 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 		method, err = b.newJWT(path, m)
 	case configs.MethodAnonymous:
 		method = anonymous.New(m.Name)
+	case configs.MethodRedis:
+		method, err = b.newRedis(path, m)
+	case configs.MethodLDAP:
+		method, err = b.newLDAP(path, m)
 	default:
 		return // of no type: a mistake that is known
 	}
