@@ -7,9 +7,6 @@ import (
 
 // tokens checks what the keys of a jwt method need of each other.
 func (l *loader) tokens(path string, m *Method) {
-	if m.Type != MethodJWT {
-		return
-	}
 	l.tokenSource(path, m)
 	asked := m.Introspection.URL != ""
 	for _, c := range []struct {

@@ -97,9 +97,11 @@ func (l *loader) authn() {
 			continue
 		}
 		l.keys(path, &m)
-		l.certificateLists(path, &m)
-		l.tokens(path, &m)
 		switch m.Type {
+		case MethodCertificate:
+			l.certificateLists(path, &m)
+		case MethodJWT:
+			l.tokens(path, &m)
 		case MethodRedis:
 			l.redis(path, &m)
 		case MethodLDAP:
