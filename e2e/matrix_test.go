@@ -73,6 +73,7 @@ const nobody = "no method accepts the client's credentials"
 // methods are the rows. Each starts its source, if it has one.
 var methods = []func(t *testing.T) method{
 	passwordMethod, certificateMethod, bothMethod, anonymousMethod, tokenMethod, introspectionMethod,
+	redisMethod, ldapMethod,
 }
 
 var noLoginAtAll = proof{connect: func(*packets.Connect) {}}
@@ -137,6 +138,28 @@ func introspectionMethod(t *testing.T) method {
 		good:  login("any", id.token(t, nil, "opaque")), wrong: login("any", "never-issued"), absent: noLoginAtAll,
 		wrongIs: badLogin("not active"), absentIs: noLogin(nobody),
 		stop: id.kill, downIs: unavailable("authentication failed to answer"),
+	}
+}
+
+func redisMethod(t *testing.T) method {
+	s := startRedis(t)
+	s.add(t, "alice")
+	return method{
+		name: "devices", authn: s.authn(t), files: s.secrets,
+		good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: login("mallory", password("alice")),
+		wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
+		stop: s.kill, downIs: unavailable("authentication failed to answer"),
+	}
+}
+
+func ldapMethod(t *testing.T) method {
+	s := startSlapd(t)
+	s.add(t, "alice")
+	return method{
+		name: "staff", authn: s.authn(t, "ldap"), files: s.secrets,
+		good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: login("mallory", password("alice")),
+		wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
+		stop: s.kill, downIs: unavailable("authentication failed to answer"),
 	}
 }
 
