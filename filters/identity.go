@@ -70,7 +70,9 @@ type Permission struct {
 // what its connection tells. Nothing in them is believed yet, except the
 // certificate, whose chain TLS has verified.
 type Credentials struct {
-	ClientID string
+	Version    packets.Version
+	CleanStart bool
+	ClientID   string
 
 	Username    string
 	HasUsername bool // a user name may be present and empty

@@ -58,6 +58,8 @@ func (c *conn) authenticate(p *packets.Packet) (*packets.Packet, error) {
 
 func (c *conn) credentials() filters.Credentials {
 	return filters.Credentials{
+		Version:     c.sess.Version,
+		CleanStart:  c.connect.CleanStart,
 		ClientID:    c.sess.ClientID,
 		Username:    string(c.connect.Username),
 		HasUsername: c.connect.HasUsername,

@@ -125,18 +125,24 @@ func (d answering) Next(ctx context.Context, data filters.Secret) ([]byte, *filt
 // one to accept. Its error is always a *packets.Error. The identity has ended
 // too if its method is gone, or cannot be asked again.
 func (chain Chain) Recheck(ctx context.Context, s *filters.Session) error {
+	unavailable := false // one that may be the identity's
 	for _, method := range chain {
 		r, ok := method.(Rechecker)
 		if !ok {
 			continue
 		}
 		err := r.Recheck(ctx, s)
-		if err == nil || errors.Is(err, ErrUnavailable) {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if !errors.Is(err, ErrNotMine) {
+		case errors.Is(err, ErrUnavailable):
+			unavailable = true
+		case !errors.Is(err, ErrNotMine):
 			return ended(err.Error())
 		}
+	}
+	if unavailable {
+		return nil
 	}
 	return ended(fmt.Sprintf("no method %q vouches for the client any more", s.Identity.Method))
 }

@@ -83,15 +83,15 @@ func (m memory) keep(k guardKey, a remembered, now time.Time) {
 	if m.cache == nil {
 		return
 	}
-	a.until = now.Add(m.ttl)
-	if end := a.identity.Expires; !end.IsZero() && end.Before(a.until) {
-		a.until = end
-	}
+	a.until = earlier(now.Add(m.ttl), earlier(a.until, a.identity.Expires))
 	_, _ = m.cache.Set(k, a) // what was there was out of date
 }
 
 // errOpen is the refusal while the source is not asked.
 var errOpen = errors.New("the source has failed before and is not asked for now")
+
+// errNoSign is in the errors that say nothing of the source, good or bad.
+var errNoSign = errors.New("not told by the source")
 
 // NewGuard returns a Guard that remembers nothing yet.
 func NewGuard(o GuardOptions) *Guard {
@@ -113,7 +113,7 @@ func NewGuard(o GuardOptions) *Guard {
 			}
 			return true
 		},
-		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) || busy(err) },
+		IsExcluded: func(err error) bool { return errors.Is(err, errNoSign) || busy(err) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			switch {
 			case o.Changed == nil:
@@ -150,31 +150,59 @@ func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context
 	if a, ok := g.refused.find(k, now); ok {
 		return filters.Identity{}, a.err
 	}
-	id, err := g.Ask(ctx, ask)
+	var until time.Time
+	id, err := g.Ask(context.WithValue(ctx, untilKey{}, &until), ask)
 	switch {
 	case err == nil:
-		g.accepted.keep(k, remembered{identity: id}, now)
+		g.accepted.keep(k, remembered{id, nil, until}, now)
 	case answered(err) && !busy(err):
-		g.refused.keep(k, remembered{err: err}, now)
+		g.refused.keep(k, remembered{filters.Identity{}, err, until}, now)
 	}
 	return id, err
 }
 
+type untilKey struct{}
+
+// ForgetAfter says to the Guard that asks, if one does, that the answer to come is
+// to be remembered until then at the longest. ctx is that of the question.
+func ForgetAfter(ctx context.Context, until time.Time) {
+	if at, ok := ctx.Value(untilKey{}).(*time.Time); ok {
+		*at = until
+	}
+}
+
 // Ask asks without looking at what is remembered, and remembers nothing.
 func (g *Guard) Ask(ctx context.Context, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
-	defer cancel()
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
-		return filters.Identity{}, &packets.Error{Code: packets.ServerBusy, Msg: "too many questions to the source of identities"}
+	if err := g.enter(ctx); err != nil {
+		return filters.Identity{}, err
 	}
-	id, err := g.breaker.Execute(func() (filters.Identity, error) { return ask(ctx) })
+	defer func() { <-g.slots }()
+	// Its time begins here: that others were in the way is no fault of the source.
+	asking, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	id, err := g.breaker.Execute(func() (filters.Identity, error) {
+		id, err := ask(asking)
+		if err != nil && !answered(err) && errors.Is(ctx.Err(), context.Canceled) {
+			err = fmt.Errorf("the client has left: %w: %w", errNoSign, err)
+		}
+		return id, err
+	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = errOpen
 	}
 	return id, err
+}
+
+// enter waits for a free slot.
+func (g *Guard) enter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	select {
+	case g.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &packets.Error{Code: packets.ServerBusy, Msg: "too many questions to the source of identities"}
+	}
 }
 
 // hash tells apart any two lists of parts.
@@ -213,6 +241,7 @@ func partsOf(c filters.Credentials) []string {
 	return []string{
 		c.Username, fmt.Sprint(c.HasUsername), string(c.Password), fmt.Sprint(c.HasPassword),
 		c.ClientID, c.AuthMethod, c.RemoteAddr.String(), c.Listener, fingerprint,
+		fmt.Sprint(c.Version), fmt.Sprint(c.CleanStart),
 	}
 }
 
@@ -228,9 +257,9 @@ func (m *Guarded) Recheck(ctx context.Context, s *filters.Session) error {
 		if errors.Is(end, ErrUnavailable) {
 			return filters.Identity{}, end
 		}
-		return filters.Identity{}, nil
+		return filters.Identity{}, errNoSign // it may have been answered without the source
 	})
-	if err != nil {
+	if !errors.Is(err, errNoSign) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return end
