@@ -25,12 +25,19 @@ type ACLSubject struct {
 }
 
 // ParseACL reads the permissions of who as EMQX has them in the claim acl of a
-// token and in the answer of an HTTP authenticator. There are two forms: an object with the
-// topics of pub, sub and all, which is closed; and a list of rules, after which
-// the configuration is asked. Whatever is not understood is an error: a rule that
+// token and in the answer of an HTTP authenticator. There are two forms: an object
+// with the topics of pub, sub and all, which is closed; and a list of rules, after
+// which the configuration is asked. Whatever is not understood is an error: a rule that
 // was left out could be one that denies.
 func ParseACL(raw json.RawMessage, who ACLSubject) (*filters.Permissions, error) {
-	switch raw = bytes.TrimSpace(raw); {
+	raw = bytes.TrimSpace(raw)
+	if !json.Valid(raw) {
+		return nil, errors.New("acl: no JSON")
+	}
+	if err := Unambiguous(raw); err != nil {
+		return nil, fmt.Errorf("acl: %w", err)
+	}
+	switch {
 	case len(raw) > 0 && raw[0] == '{':
 		return parseACLObject(raw)
 	case len(raw) > 0 && raw[0] == '[':
@@ -50,14 +57,14 @@ func parseACLObject(raw json.RawMessage) (*filters.Permissions, error) {
 		topics   []string
 		pub, sub bool
 	}{{"pub", lists.Pub, true, false}, {"sub", lists.Sub, false, true}, {"all", lists.All, true, true}} {
-		if len(list.topics) == 0 {
-			continue
-		}
 		// A rule for each, since one that lacks a value is void as a whole.
 		for i, topic := range list.topics {
-			own, err := aclTopics([]string{topic})
+			own, err := aclTopics([]string{topic}, false)
 			if err != nil {
 				return nil, fmt.Errorf("acl.%s[%d]: %w", list.name, i, err)
+			}
+			if len(own) == 0 {
+				continue
 			}
 			p.Rules = append(p.Rules, filters.Permission{
 				Name: fmt.Sprintf("acl.%s[%d]", list.name, i), Publish: list.pub, Subscribe: list.sub, Topics: own,
@@ -119,9 +126,10 @@ func (r aclRule) appliesTo(who ACLSubject) (bool, error) {
 	}
 	network, err := netip.ParsePrefix(*r.IPAddr)
 	if addr, single := netip.ParseAddr(*r.IPAddr); single == nil {
+		addr = addr.Unmap()
 		network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
-	if err != nil {
+	if err != nil || network.Addr().Is4In6() { // it would hold no client
 		return false, fmt.Errorf("no network: %q", *r.IPAddr)
 	}
 	return applies && network.Contains(who.RemoteAddr.Unmap().WithZone("")), nil
@@ -142,7 +150,7 @@ func parseACLList(raw json.RawMessage, who ACLSubject) (*filters.Permissions, er
 		if err != nil {
 			return nil, fmt.Errorf("acl[%d]: %w", i, err)
 		}
-		if applies {
+		if applies && len(permission.Topics) > 0 {
 			permission.Name = fmt.Sprintf("acl[%d]", i)
 			p.Rules = append(p.Rules, permission)
 		}
@@ -172,7 +180,7 @@ func (r aclRule) permission() (p filters.Permission, err error) {
 	if r.Topic != nil {
 		list = []string{*r.Topic}
 	}
-	if p.Topics, err = aclTopics(list); err != nil {
+	if p.Topics, err = aclTopics(list, p.Deny); err != nil {
 		return p, err
 	}
 	if p.QoS, err = aclQoS(r.QoS); err != nil {
@@ -186,25 +194,28 @@ func (r aclRule) permission() (p filters.Permission, err error) {
 var aclNames = strings.NewReplacer("${cert_common_name}", "${cert.cn}", "${client_attrs.", "${claims.client_attrs.")
 
 // aclTopics turns topics of EMQX into those of a Permission: "eq x" is the
-// literal x, without placeholders.
-func aclTopics(list []string) ([]string, error) {
+// literal x, without placeholders. A literal that looks as if it had some cannot be
+// said here: it is left out where it allows, and not understood where it denies.
+func aclTopics(list []string, deny bool) ([]string, error) {
 	if len(list) == 0 {
 		return nil, errors.New("no topic")
 	}
-	own := make([]string, len(list))
-	for i, text := range list {
+	own := make([]string, 0, len(list))
+	for _, text := range list {
 		literal, eq := strings.CutPrefix(text, "eq ")
 		switch {
+		case eq && strings.Contains(literal, "${") && !deny:
+			continue
 		case eq && strings.Contains(literal, "${"):
-			return nil, fmt.Errorf("a literal topic with a placeholder: %q", text)
+			return nil, fmt.Errorf("denies a literal topic with a placeholder: %q", text)
 		case eq:
-			own[i] = "=" + literal
+			own = append(own, "="+literal)
 			text = literal
 		case strings.HasPrefix(text, "="):
 			return nil, fmt.Errorf("not understood: %q", text)
 		default:
 			text = aclNames.Replace(text)
-			own[i] = text
+			own = append(own, text)
 		}
 		t, err := filters.ParseTemplate(text)
 		if err != nil {
@@ -223,14 +234,24 @@ func aclQoS(raw json.RawMessage) ([]packets.QoS, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	text := strings.NewReplacer(`"`, "", "[", "", "]", "", " ", "", "\n", "").Replace(string(raw))
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		list = []json.RawMessage{raw}
+	}
 	var all []packets.QoS
-	for one := range strings.SplitSeq(text, ",") {
-		q := slices.Index([]string{"0", "1", "2"}, one)
-		if q < 0 {
-			return nil, fmt.Errorf("no QoS: %s", raw)
+	for _, item := range list {
+		text := string(item)
+		_ = json.Unmarshal(item, &text) // of "1"; 1 is its own text
+		for one := range strings.SplitSeq(text, ",") {
+			q := slices.Index([]string{"0", "1", "2"}, strings.TrimSpace(one))
+			if q < 0 {
+				return nil, fmt.Errorf("no QoS: %s", raw)
+			}
+			all = append(all, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
 		}
-		all = append(all, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
+	}
+	if all == nil {
+		return nil, errors.New("no QoS: []")
 	}
 	return all, nil
 }
@@ -239,12 +260,12 @@ func aclQoS(raw json.RawMessage) ([]packets.QoS, error) {
 // either.
 func aclRetain(raw json.RawMessage) (*bool, error) {
 	var retain bool
-	switch strings.Trim(string(raw), `"`) {
-	case "", "null", "all":
+	switch string(raw) {
+	case "", "null", `"all"`:
 		return nil, nil //nolint:nilnil // nil means either
-	case "true", "1":
+	case "true", "1", `"true"`, `"1"`:
 		retain = true
-	case "false", "0":
+	case "false", "0", `"false"`, `"0"`:
 	default:
 		return nil, fmt.Errorf("no retain: %s", raw)
 	}
