@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -48,7 +49,16 @@ func (c *conn) username() string {
 	if c.sess.Identity.Method != "" {
 		return c.sess.Identity.Username
 	}
+	if tokenLike(c.connect.Username) {
+		return "[token]"
+	}
 	return string(c.connect.Username)
+}
+
+// tokenLike reports whether a user name has the form of a JSON Web Token. Some
+// clients give theirs so; it may still be good for others who read it in a log.
+func tokenLike(name []byte) bool {
+	return bytes.HasPrefix(name, []byte("eyJ")) && bytes.Count(name, []byte(".")) >= 2
 }
 
 func (c *conn) log(event string, attrs ...slog.Attr) {
