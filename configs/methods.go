@@ -150,7 +150,9 @@ func (m *Method) complete() {
 		}
 	case MethodHTTP:
 		orDefault(&m.Body, "json")
-		orDefault(&m.Answer, "status")
+		if m.goAuth() {
+			orDefault(&m.Answer, "status")
+		}
 	}
 	if m.remote() {
 		orDefault(&m.Timeout, 2*time.Second)

@@ -106,6 +106,8 @@ func (l *loader) authn() {
 			l.redis(path, &m)
 		case MethodLDAP:
 			l.ldap(path, &m)
+		case MethodHTTP:
+			l.httpService(path, &m)
 		}
 	}
 }
