@@ -24,7 +24,7 @@ build: ## Build the static binary bin/mqttward
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/mqttward ./cmd/mqttward
 
 .PHONY: test
-test: ## Vet, and run every test with the race detector; installs Debian's mosquitto if it is missing
+test: ## Vet, and run every test with the race detector; installs the brokers, databases and tools that they talk to
 	./e2e/install.sh
 	$(GO) vet ./...
 	$(GO) test -race ./...

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if err := findTools(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\nThe end-to-end tests need Debian's mosquitto and mosquitto-clients: run e2e/install.sh, or make test, which does.\n", err)
+		fmt.Fprintf(os.Stderr, "%v\nThe end-to-end tests need more than is here: run e2e/install.sh, or make test, which does.\n", err)
 		return 1
 	}
 	defer removeBinary()
@@ -46,7 +46,7 @@ func run(m *testing.M) int {
 // findTools looks for mosquitto, which Debian puts where only root looks.
 func findTools() error {
 	err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin")
-	for _, tool := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd", "stdbuf"} {
+	for _, tool := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd", "stdbuf", "mariadbd", "redis-server", "slapd", "openssl", "haproxy", "node"} {
 		_, lookErr := exec.LookPath(tool)
 		err = errors.Join(err, lookErr)
 	}
