@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/mqttward/mqttward/packets"
@@ -93,6 +94,12 @@ func TestProxyProtocol(t *testing.T) {
 			publish(t, p.as("bob"), "-q", "1", "-t", "x", "-m", payload("x"))
 			monitor.await(t, payload("x"))
 			front.await(t, "client "+c.LocalAddr().String()+"\n")
+
+			// What the proxy asks for itself has a header too.
+			report := mqttward(t, "", "doctor", "-c", p.file("mqttward.yaml"))
+			if !strings.Contains(report.stdout, "broker version: mosquitto version 2.0.11") {
+				t.Errorf("doctor:\n%s%s", report.stdout, report.stderr)
+			}
 		})
 	}
 }

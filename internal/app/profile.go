@@ -72,7 +72,7 @@ func brokerVersion(ctx context.Context, b *built) (string, error) {
 
 func probeLogin(cfg *configs.Config) (backend.Login, error) {
 	p := cfg.Backends[0].Probe
-	login := backend.Login{Username: p.Username}
+	login := backend.Login{Username: p.Username, ProxyProtocol: proxyProtocol[cfg.Backends[0].ProxyProtocol]}
 	if p.PasswordFile == "" {
 		return login, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/pires/go-proxyproto"
+
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -23,6 +25,8 @@ const maxVersion = 128
 type Login struct {
 	Username string
 	Password []byte
+
+	ProxyProtocol byte // the version of the PROXY header that the broker wants; 0: none
 }
 
 // Version asks the broker what it is: the text of $SYS/broker/version. It speaks
@@ -45,6 +49,15 @@ func (s *Server) Version(ctx context.Context, login Login) (string, error) {
 	return version, err
 }
 
+// header says that the connection is of the proxy itself.
+func (l Login) header() ([]byte, error) {
+	if l.ProxyProtocol == 0 {
+		return nil, nil
+	}
+	h := proxyproto.Header{Version: l.ProxyProtocol, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
+	return h.Format()
+}
+
 // probe is a connection to the broker that asks one question.
 type probe struct {
 	conn   net.Conn
@@ -57,7 +70,11 @@ func (p probe) ask(login Login) (string, error) {
 		connect.HasUsername, connect.Username = true, []byte(login.Username)
 		connect.HasPassword, connect.Password = len(login.Password) > 0, login.Password
 	}
-	if _, err := p.conn.Write(packets.AppendConnect(nil, packets.V311, &connect)); err != nil {
+	header, err := login.header()
+	if err != nil {
+		return "", err
+	}
+	if _, err := p.conn.Write(packets.AppendConnect(header, packets.V311, &connect)); err != nil {
 		return "", err
 	}
 	ack, err := p.await(packets.CONNACK)
