@@ -105,14 +105,22 @@ func TestCodes(t *testing.T) {
 
 // A refusal of our own login, whatever its code, is no answer about a user.
 func TestServiceRefused(t *testing.T) {
-	d := serve(t)
-	d.bind = func(string, string) int64 { return ldap.LDAPResultInvalidCredentials }
-	a := method(t, d.address, nil)
-	if _, err := a.Authenticate(t.Context(), alice("right")); outcome(err) != "failure" {
-		t.Errorf("got %v", err)
+	byDN := func(o *Options) {
+		direct(t)(o)
+		o.BindDN = "cn=us"
 	}
-	if err := a.Recheck(t.Context(), session("alice")); !errors.Is(err, authn.ErrUnavailable) {
-		t.Errorf("Recheck: %v", err)
+	for _, code := range []int64{ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax} {
+		for name, change := range map[string]func(*Options){"search": nil, "DN": byDN} {
+			d := serve(t)
+			d.bind = func(string, string) int64 { return code }
+			a := method(t, d.address, change)
+			if _, err := a.Authenticate(t.Context(), alice("right")); outcome(err) != "failure" {
+				t.Errorf("%s, %d: got %v", name, code, err)
+			}
+			if err := a.Recheck(t.Context(), session("alice")); !errors.Is(err, authn.ErrUnavailable) {
+				t.Errorf("%s, %d: Recheck: %v", name, code, err)
+			}
+		}
 	}
 }
 
@@ -220,6 +228,34 @@ func TestIdleBound(t *testing.T) {
 	}
 }
 
+// A connection is not used again after a context that ended, or if it died while
+// nobody used it.
+func TestDeadConnections(t *testing.T) {
+	d := serve(t)
+	a := method(t, d.address, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := a.users.use(ctx, func(*ldap.Conn) error {
+		cancel()
+		return nil
+	})
+	if n := len(a.users.idle); n != 0 || err != nil {
+		t.Errorf("%d kept, %v", n, err)
+	}
+	if _, err := a.Authenticate(t.Context(), alice("right")); err != nil {
+		t.Fatal(err)
+	}
+	c := a.service.idle[0]
+	c.wire.Close()
+	for deadline := time.Now().Add(30 * time.Second); !c.IsClosing(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the end of a connection is not noticed")
+		}
+	}
+	if _, err := a.Authenticate(t.Context(), alice("right")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A server that accepts and says nothing holds nobody beyond the context.
 func TestSilence(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -252,16 +288,22 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// Without TLS where it is wanted, no password is sent.
+// Without TLS where it is wanted, no password is sent, and the client is not to
+// blame.
 func TestStartTLSRefused(t *testing.T) {
-	d := serve(t) // it takes the request for a search
-	d.search = []*ber.Packet{result(ldap.ApplicationExtendedResponse, ldap.LDAPResultProtocolError)}
-	a := method(t, d.address, func(o *Options) { o.StartTLS = true })
-	if _, err := a.Authenticate(t.Context(), alice("right")); outcome(err) != "failure" {
-		t.Errorf("got %v", err)
-	}
-	if got := fmt.Sprint(d.asked()); got != "[[search]]" {
-		t.Errorf("asked %s", got)
+	for _, code := range []int64{ldap.LDAPResultProtocolError, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultUnwillingToPerform} {
+		d := serve(t) // it takes the request for a search
+		d.set(false, result(ldap.ApplicationExtendedResponse, code))
+		a := method(t, d.address, func(o *Options) {
+			direct(t)(o)
+			o.StartTLS = true
+		})
+		if _, err := a.Authenticate(t.Context(), alice("right")); outcome(err) != "failure" {
+			t.Errorf("%d: got %v", code, err)
+		}
+		if got := fmt.Sprint(d.asked()); got != "[[search]]" {
+			t.Errorf("%d: asked %s", code, got)
+		}
 	}
 }
 
