@@ -56,6 +56,8 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 		method, err = newCertificate(m)
 	case configs.MethodJWT:
 		method, err = b.newJWT(path, m)
+	case configs.MethodHTTP:
+		method = b.newHTTP(path, m)
 	case configs.MethodAnonymous:
 		method = anonymous.New(m.Name)
 	case configs.MethodRedis:
