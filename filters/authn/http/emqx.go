@@ -111,7 +111,7 @@ func permit(o object, superuser bool, c filters.Credentials, id *filters.Identit
 			Username: c.Username, ClientID: c.ClientID, Listener: c.Listener, RemoteAddr: c.RemoteAddr,
 		})
 		if err != nil {
-			return unusable("%v", err)
+			return unusable("%.200v", err) // which quotes the service
 		}
 	}
 	if superuser {
