@@ -10,9 +10,6 @@ func (m *Method) goAuth() bool { return m.Contract == "go-auth" || m.Contract ==
 
 // httpService checks what the keys of an http method need of each other.
 func (l *loader) httpService(path string, m *Method) {
-	if m.Type != MethodHTTP {
-		return
-	}
 	l.serviceURL(path, m)
 	for _, c := range []struct {
 		key, why string

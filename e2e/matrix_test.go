@@ -73,7 +73,7 @@ const nobody = "no method accepts the client's credentials"
 // methods are the rows. Each starts its source, if it has one.
 var methods = []func(t *testing.T) method{
 	passwordMethod, certificateMethod, bothMethod, anonymousMethod, tokenMethod, introspectionMethod,
-	redisMethod, ldapMethod,
+	redisMethod, ldapMethod, emqxMethod, vernemqMethod, goAuthMethod, goAuthTokenMethod,
 }
 
 var noLoginAtAll = proof{connect: func(*packets.Connect) {}}

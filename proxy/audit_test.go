@@ -22,3 +22,19 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenLike(t *testing.T) {
+	for name, want := range map[string]bool{
+		"":                              false,
+		"bob":                           false,
+		"eyJohn":                        false,
+		"a.b.c":                         false,
+		"eyJhbGciOiJIUzI1NiJ9.e30.c2ln": true,
+		"eyJhbGciOiJub25lIn0.e30.":      true,
+		"eyJhbGciOiJkaXIifQ..a.b.c":     true, // encrypted
+	} {
+		if got := tokenLike([]byte(name)); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
