@@ -87,6 +87,10 @@ func parseHash(s string) (hash, error) {
 		return parseBcrypt(s)
 	case strings.HasPrefix(s, scramPrefix):
 		return parseSCRAM(s)
+	case strings.HasPrefix(s, goAuthPrefix):
+		return parseGoAuth(s)
+	case strings.HasPrefix(s, phcPrefix):
+		return parsePHC(s)
 	}
 	return hash{}, errUnknownHash
 }

@@ -29,6 +29,15 @@ const (
 	scramPostgres = "SCRAM-SHA-256$4096:7+KE7V8HCSjOtxPTsICJQw==$6WItiJwrhtLb2e86SaVeMlP0CFuYm1eHNzQWLQzb4zs=:3A32w+U2qKepbmMmYc/Is6bDoc4+TCdE6O9sYRnueiU=" // "secret"
 	scramRFC      = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=" // "pencil"
 	scramPython   = "SCRAM-SHA-512$4096:MDEyMzQ1Njc4OWFiY2RlZg==$50q+37QH8XpaNkNxjgBGkxqXkoXVH2Lh3lHJ07g7AOGVlU4FcOi+wjKQc80Fl2VeSw/SniKUPcJigYjLk6Y/2w==:fgiGfVDf7076b3mVdGf4ced4bUxY4L8AjpHsD8KRzbGOujkLSpj40lrcb9IvGqJ4Uv3dBiyDgUgoQnoVamua2Q=="
+
+	// mosquitto-go-auth's documentation and tests.
+	goAuthFoo  = "PBKDF2$sha512$100000$qsU7xQ8YCV/9nRuBBJVTxA==$jqw94Ej3aEr97UofY6rClmVCRkTdDiubQW0A6ZYmUI+pZjW9Hax+2w2FeYB3y5ut1SliB7+HAwIl2iONLKkohw=="
+	goAuthTest = "PBKDF2$sha512$100000$os24lcPr9cJt2QDVWssblQ==$BK1BQ2wbwU1zNxv3Ml3wLuu5//hPop3/LvaPYjjCwdBvnpwusnukJPpcXQzyyjOlZdieXTx6sXAcX4WnZRZZnw==" // "testpw"
+
+	// Python's hashlib, "password".
+	goAuth256 = "PBKDF2$sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg==$hRRjgXWkW8ResfIvBP99J/T4vkgEmMRV/0tJTOjR59I="
+	phc512    = "$pbkdf2-sha512$i=1000,l=64$MDEyMzQ1Njc4OWFiY2RlZg$38DzhdBT7fPaUGBlsh42VTuuKSFAIYGZJ7l6feCDLIl+K3hdPFgxxu7xuUi4gIuH6cEIoODn18xH9Ig2ryNgUw"
+	phc256    = "$pbkdf2-sha256$i=1000,l=40$MDEyMzQ1Njc4OWFiY2RlZg$hRRjgXWkW8ResfIvBP99J/T4vkgEmMRV/0tJTOjR59L1MlKxm2XwUg"
 )
 
 const longPassword = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -55,6 +64,12 @@ func TestMatch(t *testing.T) {
 		{"SCRAM-SHA-256, another", scramRFC, "pencil", "SCRAM-SHA-256$4096"},
 		{"SCRAM-SHA-256, of the same meaning", scramRFC, "pen\u00adcil", "SCRAM-SHA-256$4096"},
 		{"SCRAM-SHA-512", scramPython, "pencil", "SCRAM-SHA-512$4096"},
+
+		{"go-auth", goAuthFoo, "foo", "$pbkdf2-sha512$i=100000,l=64"},
+		{"go-auth, another", goAuthTest, "testpw", "$pbkdf2-sha512$i=100000,l=64"},
+		{"go-auth, SHA-256", goAuth256, "password", "$pbkdf2-sha256$i=1000,l=32"},
+		{"PHC PBKDF2", phc512, "password", "$pbkdf2-sha512$i=1000,l=64"},
+		{"PHC PBKDF2, SHA-256 of two blocks", phc256, "password", "$pbkdf2-sha256$i=1000,l=40"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,6 +96,8 @@ func TestParseHashErrors(t *testing.T) {
 	pbkdf2 := func(iterations string) string { return "$7$" + iterations + strings.TrimPrefix(pbkdf2Word, "$7$1000") }
 	scram := func(old, other string) string { return strings.Replace(scramRFC, old, other, 1) }
 	argon2 := func(params string) string { return strings.Replace(argon2Word, "m=256,t=2,p=1", params, 1) }
+	goAuth := func(iterations string) string { return strings.Replace(goAuthFoo, "100000", iterations, 1) }
+	phc := func(params string) string { return strings.Replace(phc256, "i=1000,l=40", params, 1) }
 	tests := []struct {
 		name string
 		hash string
@@ -159,6 +176,30 @@ func TestParseHashErrors(t *testing.T) {
 		{"SCRAM with a short StoredKey", scram("$WG5d8oPm", "$8oPm"), errBadHash},
 		{"SCRAM with a long ServerKey", scram(":wfPL", ":wfPLwfPL"), errBadHash},
 		{"SCRAM with keys of another hash", strings.Replace(scramRFC, scram256, scram512, 1), errBadHash},
+
+		{"go-auth of another digest", strings.Replace(goAuthFoo, "sha512", "sha1", 1), errUnknownHash},
+		{"go-auth in small letters", strings.Replace(goAuthFoo, "PBKDF2", "pbkdf2", 1), errUnknownHash},
+		{"go-auth with a field too few", "PBKDF2$sha512$100000$qsU7xQ8YCV/9nRuBBJVTxA==", errBadHash},
+		{"go-auth with a field too many", goAuthFoo + "$", errBadHash},
+		{"go-auth with no number", goAuth("many"), errBadHash},
+		{"go-auth with a leading zero", goAuth("0100000"), errBadHash},
+		{"go-auth with no iteration", goAuth("0"), errCost},
+		{"go-auth that takes minutes", goAuth("2000001"), errCost},
+		{"go-auth without padding", strings.TrimRight(goAuthFoo, "="), errBadHash},
+		{"go-auth with a salt as text", strings.Replace(goAuthFoo, "qsU7xQ8YCV/9nRuBBJVTxA==", "a.salt", 1), errBadHash},
+		{"go-auth with a salt of 6 bytes", strings.Replace(goAuthFoo, "qsU7xQ8YCV/9nRuBBJVTxA==", "qsU7xQ8Y", 1), errBadHash},
+		{"go-auth with a salt of 66 bytes", strings.Replace(goAuthFoo, "qsU7xQ8YCV/9nRuBBJVTxA==", strings.Repeat("AAAA", 22), 1), errBadHash},
+		{"go-auth with a sum of 15 bytes", "PBKDF2$sha512$1000$qsU7xQ8YCV/9nRuBBJVTxA==$" + strings.Repeat("AAAA", 5), errBadHash},
+		{"go-auth with a sum of 66 bytes", "PBKDF2$sha512$1000$qsU7xQ8YCV/9nRuBBJVTxA==$" + strings.Repeat("AAAA", 22), errBadHash},
+		{"PHC PBKDF2 of another digest", strings.Replace(phc256, "sha256", "sha1", 1), errUnknownHash},
+		{"PHC PBKDF2 with a field too few", "$pbkdf2-sha512$i=1000,l=64$MDEyMzQ1Njc4OWFiY2RlZg", errBadHash},
+		{"PHC PBKDF2 with padding", phc256 + "==", errBadHash},
+		{"PHC PBKDF2 of another length", phc("i=1000,l=32"), errBadHash},
+		{"PHC PBKDF2 with parameters in another order", phc("l=40,i=1000"), errBadHash},
+		{"PHC PBKDF2 with a sign", phc("i=+1000,l=40"), errBadHash},
+		{"PHC PBKDF2 with one more parameter", phc("i=1000,l=40,x=1"), errBadHash},
+		{"PHC PBKDF2 with no iteration", phc("i=0,l=40"), errCost},
+		{"PHC PBKDF2 with twice the work", phc("i=1000001,l=40"), errCost},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,7 +211,7 @@ func TestParseHashErrors(t *testing.T) {
 }
 
 func TestParseHashTruncated(t *testing.T) {
-	for _, whole := range []string{sha512Test, pbkdf2Word, bcryptA} {
+	for _, whole := range []string{sha512Test, pbkdf2Word, bcryptA, phc512} {
 		for n := range len(whole) {
 			if _, err := parseHash(whole[:n]); err == nil {
 				t.Errorf("%q is accepted", whole[:n])
@@ -245,7 +286,7 @@ func TestHashErrors(t *testing.T) {
 }
 
 func FuzzParseHash(f *testing.F) {
-	for _, s := range []string{sha512Test, pbkdf2Word, pbkdf2Short, argon2Word, argon2Threads, bcryptA, bcryptY, scramRFC, scramPython, "$7$1$$", "$2b$"} {
+	for _, s := range []string{sha512Test, pbkdf2Word, pbkdf2Short, argon2Word, argon2Threads, bcryptA, bcryptY, scramRFC, scramPython, goAuthFoo, goAuth256, phc512, phc256, "PBKDF2$$1$$", "$pbkdf2-sha256$i=1,l=0$$", "$7$1$$", "$2b$"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -261,7 +302,8 @@ func FuzzParseHash(f *testing.F) {
 			t.Errorf("%q is accepted", s)
 		}
 		// What is cheap is run too.
-		if h.cost == "$6$" || strings.HasPrefix(h.cost, "$7$") && len(h.cost) < 6 {
+		if h.cost == "$6$" || strings.HasPrefix(h.cost, "$7$") && len(h.cost) < 6 ||
+			strings.HasPrefix(h.cost, phcPrefix) && len(h.cost) < len("$pbkdf2-sha512$i=100,l=64") {
 			h.match([]byte("x"))
 		}
 	})
