@@ -108,6 +108,8 @@ func (l *loader) authn() {
 			l.ldap(path, &m)
 		case MethodHTTP:
 			l.httpService(path, &m)
+		case MethodSQL:
+			l.sql(path, &m)
 		}
 	}
 }

@@ -58,6 +58,9 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 		method, err = b.newJWT(path, m)
 	case configs.MethodHTTP:
 		method = b.newHTTP(path, m)
+	case configs.MethodSQL:
+		at = ".dsn_file"
+		method, err = b.newSQL(m)
 	case configs.MethodAnonymous:
 		method = anonymous.New(m.Name)
 	case configs.MethodRedis:

@@ -1,0 +1,126 @@
+package sql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+
+	maxMessage = 1 << 20 // bytes of a message of PostgreSQL
+)
+
+// errDSN stands for the drivers' own errors, which quote the DSN.
+var errDSN = errors.New("is not a data source name as the driver wants it")
+
+func parse(driverName, dsn string) (driver.Connector, error) {
+	if dsn == "" {
+		return nil, errors.New("is empty")
+	}
+	switch driverName {
+	case "postgres":
+		return parsePostgres(dsn)
+	case "mysql":
+		return parseMySQL(dsn)
+	case "sqlite":
+		return parseSQLite(dsn)
+	}
+	return nil, errors.New("is for an unknown driver")
+}
+
+func parsePostgres(dsn string) (driver.Connector, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errDSN
+	}
+	// Binds, without statements that the server would have to keep: they do not
+	// get on with PgBouncer.
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	c.MaxProtocolMessageBodyLen = maxMessage
+	return stdlib.GetConnector(*c), nil
+}
+
+func parseMySQL(dsn string) (driver.Connector, error) {
+	c, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, errDSN
+	}
+	switch {
+	case c.MultiStatements:
+		return nil, errors.New("must not have multiStatements: one query asks for a user")
+	case c.AllowAllFiles:
+		return nil, errors.New("must not have allowAllFiles: the server could read our files")
+	case c.InterpolateParams:
+		return nil, errors.New("must not have interpolateParams: the user name is bound to the query")
+	}
+	c.Logger = &mysql.NopLogger{} // the errors say it
+	return mysql.NewConnector(c)
+}
+
+// parseSQLite takes the name of a file, or a URI file:name?parameters. The
+// database is only read, and not created if it is missing.
+func parseSQLite(dsn string) (driver.Connector, error) {
+	name, uri := strings.CutPrefix(dsn, "file:")
+	var query string
+	if uri {
+		name, query, _ = strings.Cut(name, "?")
+	} else {
+		name = (&url.URL{Path: name}).EscapedPath()
+	}
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errDSN
+	}
+	parameters.Set("mode", "ro")
+	if !parameters.Has("_busy_timeout") {
+		parameters.Set("_busy_timeout", "250") // ms in which ctx does not count
+	}
+	c, err := sqlite.NewConnector("file:" + name + "?" + parameters.Encode())
+	if err != nil {
+		return nil, errDSN
+	}
+	return c, nil
+}
+
+// patient gives up a connection that does not come about. database/sql opens
+// some for whoever comes next, without a deadline: those would take the places of
+// others for ever.
+type patient struct{ driver.Connector }
+
+func (p patient) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return p.Connector.Connect(ctx)
+}
+
+// impossible reports whether err says that the column of the user name cannot
+// hold the one that was asked for, such as a letter for a column of numbers. The
+// client is to blame for it: as a failure of the database it would let anybody
+// open the circuit breaker.
+func impossible(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains([]string{
+			"22P02", // invalid_text_representation
+			"22003", // numeric_value_out_of_range
+			"22021", // character_not_in_repertoire
+			"22P05", // untranslatable_character
+		}, e.Code)
+	}
+	e, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains([]uint16{
+		1267, // ER_CANT_AGGREGATE_2COLLATIONS
+		3854, // ER_CANNOT_CONVERT_STRING
+	}, e.Number)
+}

@@ -1,0 +1,140 @@
+// Package sql knows the users of a database by a query of the operator's:
+// PostgreSQL, MySQL and MariaDB, SQLite.
+//
+// It reads hashes and groups; comparing passwords is the password method's. The
+// user name is bound to the query, never written into it. It believes the
+// database and opens no connection before it is asked.
+//
+// Every error but a *packets.Error is a failure of the database. None holds the
+// password of the login to it. What one user's rows hold too much of refuses
+// that user.
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mqttward/mqttward/packets"
+)
+
+const (
+	maxValue  = 1024 // bytes of a hash or the name of a group
+	maxGroups = 100
+
+	// A connection ends after a while, so that a database that has moved to
+	// another address is followed.
+	maxIdle = time.Minute
+	maxAge  = 10 * time.Minute
+)
+
+// Source is one database. It may be asked from many goroutines.
+type Source struct {
+	db          *sql.DB
+	query       string
+	groupsQuery string // "": there are no groups
+}
+
+// Open returns the database that dsn names in the form of its driver: postgres,
+// mysql or sqlite. Each query has one parameter, the user name: $1 for postgres,
+// ? for the others. Open does not connect.
+func Open(driver, dsn, query, groupsQuery string, maxConnections int) (*Source, error) {
+	c, err := parse(driver, dsn)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(patient{c})
+	db.SetMaxOpenConns(maxConnections)
+	db.SetMaxIdleConns(maxConnections)
+	db.SetConnMaxIdleTime(maxIdle)
+	db.SetConnMaxLifetime(maxAge)
+	return &Source{db: db, query: query, groupsQuery: groupsQuery}, nil
+}
+
+// Close ends the connections. Nobody may ask afterwards.
+func (s *Source) Close() error { return s.db.Close() }
+
+// User returns the hash of a user's password, which is the first column of the
+// query's first row, and the user's groups, the first column of the other's. The
+// hash is "" without a row, and with NULL.
+//
+// Each query may return a second column, the user name as it is stored. Rows with
+// another spelling are passed over: many collations take "Alice " for "alice",
+// for which the rules of alice would not hold.
+func (s *Source) User(ctx context.Context, username string) (hash string, groups []string, err error) {
+	// No database has such a name, and some fail when they are asked for it.
+	if !utf8.ValidString(username) || strings.ContainsRune(username, 0) {
+		return "", nil, nil
+	}
+	rows, err := s.column(ctx, s.query, username, 1)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(rows) > 0 {
+		hash = rows[0]
+	}
+	if s.groupsQuery != "" {
+		// Also for somebody unknown: the time must not tell who is.
+		if groups, err = s.column(ctx, s.groupsQuery, username, maxGroups+1); err != nil {
+			return "", nil, err
+		}
+	}
+	switch {
+	case hash == "":
+		return "", nil, nil
+	case len(groups) > maxGroups:
+		return "", nil, tooMuch("the user has more than %d groups", maxGroups)
+	}
+	return hash, slices.DeleteFunc(groups, func(g string) bool { return g == "" }), nil
+}
+
+// column returns the first column of up to limit rows, "" for NULL.
+func (s *Source) column(ctx context.Context, query, username string, limit int) ([]string, error) {
+	rows, err := s.db.QueryContext(ctx, query, username)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close() //nolint:errcheck // what was read is whole
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, failure(err)
+	}
+	if len(names) != 1 && len(names) != 2 {
+		return nil, fmt.Errorf("a query of the database returns %d columns, not one or two", len(names))
+	}
+	cells := make([]sql.RawBytes, len(names))
+	places := make([]any, len(names))
+	for i := range cells {
+		places[i] = &cells[i]
+	}
+	var values []string
+	for len(values) < limit && rows.Next() {
+		if err := rows.Scan(places...); err != nil {
+			return nil, failure(err)
+		}
+		if len(cells) == 2 && string(cells[1]) != username {
+			continue
+		}
+		if len(cells[0]) > maxValue {
+			return nil, tooMuch("a value for the user in the database has more than %d bytes", maxValue)
+		}
+		values = append(values, string(cells[0]))
+	}
+	return values, failure(rows.Err())
+}
+
+// failure is the error of a query, nil for one that no row can match.
+func failure(err error) error {
+	if err == nil || impossible(err) {
+		return nil
+	}
+	return fmt.Errorf("asking the database: %w", err)
+}
+
+func tooMuch(format string, n int) *packets.Error {
+	return &packets.Error{Code: packets.NotAuthorized, Msg: fmt.Sprintf(format, n)}
+}
