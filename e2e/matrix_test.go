@@ -73,7 +73,8 @@ const nobody = "no method accepts the client's credentials"
 // methods are the rows. Each starts its source, if it has one.
 var methods = []func(t *testing.T) method{
 	passwordMethod, certificateMethod, bothMethod, anonymousMethod, tokenMethod, introspectionMethod,
-	redisMethod, ldapMethod, emqxMethod, vernemqMethod, goAuthMethod, goAuthTokenMethod,
+	redisMethod, ldapMethod, postgresMethod, mariaDBMethod,
+	emqxMethod, vernemqMethod, goAuthMethod, goAuthTokenMethod,
 }
 
 var noLoginAtAll = proof{connect: func(*packets.Connect) {}}
@@ -162,6 +163,20 @@ func ldapMethod(t *testing.T) method {
 		good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: login("mallory", password("alice")),
 		wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
 		stop: s.kill, downIs: unavailable("authentication failed to answer"),
+	}
+}
+
+func postgresMethod(t *testing.T) method { return startPostgres(t).method(t) }
+
+func mariaDBMethod(t *testing.T) method { return startMariaDB(t).method(t) }
+
+func (d *database) method(t *testing.T) method {
+	d.add(t, "alice")
+	return method{
+		name: "devices", authn: d.authn(t), files: d.secrets,
+		good: login("alice", password("alice")), wrong: login("alice", password("bob")), absent: login("mallory", password("alice")),
+		wrongIs: badLogin("wrong password"), absentIs: badLogin(nobody),
+		stop: d.stop, downIs: unavailable("authentication failed to answer"),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,6 +47,13 @@ func parsePostgres(dsn string) (driver.Connector, error) {
 	if err != nil {
 		return nil, errDSN
 	}
+	plain := c.TLSConfig == nil && !local(c.Host)
+	for _, f := range c.Fallbacks {
+		plain = plain || f.TLSConfig == nil && !local(f.Host)
+	}
+	if plain && !strings.Contains(dsn, "sslmode") {
+		return nil, errors.New("must have sslmode off this machine: verify-full, or disable for hashes that cross the network in the clear")
+	}
 	// Binds, without statements that the server would have to keep: they do not
 	// get on with PgBouncer.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
@@ -65,8 +74,17 @@ func parseMySQL(dsn string) (driver.Connector, error) {
 	case c.InterpolateParams:
 		return nil, errors.New("must not have interpolateParams: the user name is bound to the query")
 	}
+	if host, _, _ := net.SplitHostPort(c.Addr); c.Net == "tcp" && c.TLSConfig == "" && !local(host) {
+		return nil, errors.New("must have tls off this machine: true, or false for hashes that cross the network in the clear")
+	}
 	c.Logger = &mysql.NopLogger{} // the errors say it
 	return mysql.NewConnector(c)
+}
+
+// local reports whether host is this machine, or the folder of a socket.
+func local(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || host == "localhost" || strings.HasPrefix(host, "/")
 }
 
 // parseSQLite takes the name of a file, or a URI file:name?parameters. The

@@ -87,7 +87,8 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 	case hash == "":
 		return "", nil, nil
 	case len(groups) > maxGroups:
-		return "", nil, tooMuch("the user has more than %d groups", maxGroups)
+		// To leave some out could be to leave out the one that a rule denies.
+		return "", nil, unusable("the user has more than %d groups", maxGroups)
 	}
 	return hash, slices.DeleteFunc(groups, func(g string) bool { return g == "" }), nil
 }
@@ -120,7 +121,7 @@ func (s *Source) column(ctx context.Context, query, username string, limit int) 
 			continue
 		}
 		if len(cells[0]) > maxValue {
-			return nil, tooMuch("a value for the user in the database has more than %d bytes", maxValue)
+			return nil, unusable("a value for the user in the database has more than %d bytes", maxValue)
 		}
 		values = append(values, string(cells[0]))
 	}
@@ -135,6 +136,7 @@ func failure(err error) error {
 	return fmt.Errorf("asking the database: %w", err)
 }
 
-func tooMuch(format string, n int) *packets.Error {
-	return &packets.Error{Code: packets.NotAuthorized, Msg: fmt.Sprintf(format, n)}
+// unusable is the answer about a user who cannot be judged by what is stored.
+func unusable(format string, n int) error {
+	return &packets.Error{Code: packets.ServerUnavailable, Msg: fmt.Sprintf(format, n)}
 }

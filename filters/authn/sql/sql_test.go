@@ -127,7 +127,7 @@ func TestBounds(t *testing.T) {
 				}
 				return
 			}
-			if e, ok := errors.AsType[*packets.Error](err); !ok || e.Code != packets.NotAuthorized || !strings.Contains(e.Msg, test.refusal) {
+			if e, ok := errors.AsType[*packets.Error](err); !ok || e.Code != packets.ServerUnavailable || !strings.Contains(e.Msg, test.refusal) {
 				t.Errorf("error %v, want a refusal with %q", err, test.refusal)
 			}
 		})
