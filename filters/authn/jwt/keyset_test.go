@@ -36,7 +36,10 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.mu.Unlock()
 	select {
 	case <-time.After(slow):
-		return answer, err
+		if err != nil {
+			return nil, err
+		}
+		return answer, nil
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
