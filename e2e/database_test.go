@@ -161,9 +161,11 @@ func (d *database) exec(t *testing.T, statements string, parameters ...any) {
 }
 
 // authn is the method of the recipe over this database; the DSN is in a file of the
-// proxy's folder that secrets writes.
+// proxy's folder that secrets writes. On a busy machine a first connection may take
+// longer than the usual timeout.
 func (d *database) authn(t *testing.T, replace ...string) string {
 	t.Helper()
+	replace = append(replace, "dsn_file: sql.dsn\n", "dsn_file: sql.dsn\n    timeout: 20s\n")
 	return recipe(t, "sql", append(d.recipe, replace...)...)
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
@@ -112,11 +113,12 @@ func parseSQLite(dsn string) (driver.Connector, error) {
 	return c, nil
 }
 
-// patient gives up a connection that does not come about. database/sql opens
-// some for whoever comes next, without a deadline: those would take the places of
-// others for ever.
+// patient gives up a connection that does not come about.
 type patient struct{ driver.Connector }
 
+// Connect has a deadline of its own: database/sql opens some connections for
+// whoever comes next, without one, and they would take the places of others for
+// ever.
 func (p patient) Connect(ctx context.Context) (driver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -124,10 +126,10 @@ func (p patient) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // impossible reports whether err says that the column of the user name cannot
-// hold the one that was asked for, such as a letter for a column of numbers. The
-// client is to blame for it: as a failure of the database it would let anybody
-// open the circuit breaker.
-func impossible(err error) bool {
+// hold username, such as letters for a column of numbers. The client is to blame
+// for it: as a failure of the database it would let anybody open the circuit
+// breaker.
+func impossible(err error, username string) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return slices.Contains([]string{
 			"22P02", // invalid_text_representation
@@ -136,8 +138,9 @@ func impossible(err error) bool {
 			"22P05", // untranslatable_character
 		}, e.Code)
 	}
+	// Of a name in ASCII it would be the query's fault: every character set has it.
 	e, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok && slices.Contains([]uint16{
+	return ok && strings.ContainsFunc(username, func(r rune) bool { return r >= utf8.RuneSelf }) && slices.Contains([]uint16{
 		1267, // ER_CANT_AGGREGATE_2COLLATIONS
 		3854, // ER_CANNOT_CONVERT_STRING
 	}, e.Number)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,18 +67,15 @@ func TestDSN(t *testing.T) {
 	}
 }
 
-// A blackHole accepts connections, reads what comes and says nothing.
-type blackHole struct {
-	net.Listener
-	closed chan struct{} // one for each connection that the other side has ended
-}
-
-func newBlackHole(t *testing.T) *blackHole {
+// newBlackHole accepts connections, reads what comes and says nothing. It counts
+// the connections that have come, and those that the other side has ended.
+func newBlackHole(t *testing.T) (address string, came, ended *atomic.Int32) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &blackHole{l, make(chan struct{}, 100)}
+	came, ended = new(atomic.Int32), new(atomic.Int32)
 	var done sync.WaitGroup
 	done.Go(func() {
 		for {
@@ -85,84 +83,118 @@ func newBlackHole(t *testing.T) *blackHole {
 			if err != nil {
 				return
 			}
+			came.Add(1)
 			done.Go(func() {
 				defer conn.Close()
 				_, _ = io.Copy(io.Discard, conn)
-				h.closed <- struct{}{}
+				ended.Add(1)
 			})
 		}
 	})
 	t.Cleanup(func() { l.Close(); done.Wait() })
-	return h
+	return l.Addr().String(), came, ended
 }
 
-const patience = 30 * time.Second
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
 
-// A database that says nothing takes no longer than the context, and no place
-// from a question to come: not even the connections that database/sql opens by
-// itself, when one that somebody waits for has failed.
-func TestBlackHole(t *testing.T) {
+var silent = map[string]string{
+	"postgres": "postgres://mqttward:" + password + "@%s/users",
+	"mysql":    "mqttward:" + password + "@tcp(%s)/users",
+}
+
+// A database that says nothing takes no longer than the context.
+func TestDeadline(t *testing.T) {
 	t.Parallel()
-	for driver, dsn := range map[string]string{
-		"postgres": "postgres://mqttward:" + password + "@%s/users",
-		"mysql":    "mqttward:" + password + "@tcp(%s)/users",
-	} {
+	for driver, dsn := range silent {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			hole := newBlackHole(t)
-			s, err := Open(driver, fmt.Sprintf(dsn, hole.Addr()), "SELECT $1", "", 1)
+			address, came, ended := newBlackHole(t)
+			s := open(t, driver, fmt.Sprintf(dsn, address), "SELECT 1", "")
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			answer := make(chan error, 1)
+			go func() {
+				_, _, err := s.User(ctx, "alice")
+				answer <- err
+			}()
+			var err error
+			eventually(t, "an answer", func() bool {
+				select {
+				case err = <-answer:
+					return true
+				default:
+					return false
+				}
+			})
+			if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), password) {
+				t.Errorf("error %v, want that of the context without the password", err)
+			}
+			eventually(t, "the end of the connection", func() bool { return ended.Load() == came.Load() })
+		})
+	}
+}
+
+// It takes no place for ever either: not by the connection that database/sql opens
+// by itself, when one that somebody waits for has failed.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	for driver, dsn := range silent {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			address, came, _ := newBlackHole(t)
+			s, err := Open(driver, fmt.Sprintf(dsn, address), "SELECT 1", "", 1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
 			var asked sync.WaitGroup
-			for _, timeout := range []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond} {
+			ask := func() context.CancelFunc {
+				ctx, cancel := context.WithCancel(t.Context())
 				asked.Go(func() {
-					ctx, cancel := context.WithTimeout(t.Context(), timeout)
-					defer cancel()
-					_, _, err := s.User(ctx, "alice")
-					if !errors.Is(err, context.DeadlineExceeded) {
+					if _, _, err := s.User(ctx, "alice"); !errors.Is(err, context.Canceled) {
 						t.Errorf("error %v, want that of the context", err)
 					}
-					if err != nil && strings.Contains(err.Error(), password) {
-						t.Errorf("the error holds the password: %v", err)
-					}
 				})
+				return cancel
 			}
-			answered := make(chan struct{})
-			go func() { asked.Wait(); close(answered) }()
-			for _, c := range []<-chan struct{}{answered, hole.closed} {
-				select {
-				case <-c:
-				case <-time.After(patience):
-					t.Fatal("the context is over, and the question is not")
-				}
-			}
-			for deadline := time.Now().Add(patience); s.db.Stats().OpenConnections > 0; time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("places are taken for ever: %+v", s.db.Stats())
-				}
-			}
+			first := ask()
+			eventually(t, "a connection", func() bool { return came.Load() == 1 })
+			second := ask()
+			eventually(t, "somebody who waits", func() bool { return s.db.Stats().WaitCount == 1 })
+			first()
+			eventually(t, "another connection", func() bool { return came.Load() == 2 })
+			second()
+			asked.Wait()
+			eventually(t, "free places", func() bool { return s.db.Stats().OpenConnections == 0 })
 		})
 	}
 }
 
 func TestImpossible(t *testing.T) {
 	for _, test := range []struct {
-		err  error
-		want bool
+		err      error
+		username string
+		want     bool
 	}{
-		{&pgconn.PgError{Code: "22P02"}, true},
-		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "22021"}), true},
-		{&pgconn.PgError{Code: "22012"}, false}, // division by zero
-		{&pgconn.PgError{Code: "42P01"}, false}, // no such table
-		{&mysql.MySQLError{Number: 1267}, true},
-		{&mysql.MySQLError{Number: 1146}, false}, // no such table
-		{context.DeadlineExceeded, false},
-		{io.EOF, false},
+		{&pgconn.PgError{Code: "22P02"}, "alice", true},
+		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "22021"}), "alicé", true},
+		{&pgconn.PgError{Code: "22012"}, "alice", false}, // division by zero
+		{&pgconn.PgError{Code: "42P01"}, "alice", false}, // no such table
+		{&mysql.MySQLError{Number: 1267}, "alicé", true},
+		{&mysql.MySQLError{Number: 1267}, "alice", false},
+		{&mysql.MySQLError{Number: 1146}, "alicé", false}, // no such table
+		{context.DeadlineExceeded, "alicé", false},
+		{io.EOF, "alicé", false},
 	} {
-		if got := impossible(test.err); got != test.want {
-			t.Errorf("%v: %v, want %v", test.err, got, test.want)
+		if got := impossible(test.err, test.username); got != test.want {
+			t.Errorf("%v, %s: %v, want %v", test.err, test.username, got, test.want)
 		}
 	}
 }

@@ -97,12 +97,12 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 func (s *Source) column(ctx context.Context, query, username string, limit int) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, query, username)
 	if err != nil {
-		return nil, failure(err)
+		return nil, failure(err, username)
 	}
 	defer rows.Close() //nolint:errcheck // what was read is whole
 	names, err := rows.Columns()
 	if err != nil {
-		return nil, failure(err)
+		return nil, failure(err, username)
 	}
 	if len(names) != 1 && len(names) != 2 {
 		return nil, fmt.Errorf("a query of the database returns %d columns, not one or two", len(names))
@@ -115,7 +115,7 @@ func (s *Source) column(ctx context.Context, query, username string, limit int) 
 	var values []string
 	for len(values) < limit && rows.Next() {
 		if err := rows.Scan(places...); err != nil {
-			return nil, failure(err)
+			return nil, failure(err, username)
 		}
 		if len(cells) == 2 && string(cells[1]) != username {
 			continue
@@ -125,12 +125,12 @@ func (s *Source) column(ctx context.Context, query, username string, limit int) 
 		}
 		values = append(values, string(cells[0]))
 	}
-	return values, failure(rows.Err())
+	return values, failure(rows.Err(), username)
 }
 
-// failure is the error of a query, nil for one that no row can match.
-func failure(err error) error {
-	if err == nil || impossible(err) {
+// failure is the error of a query, nil if it says that no row can have the name.
+func failure(err error, username string) error {
+	if err == nil || impossible(err, username) {
 		return nil
 	}
 	return fmt.Errorf("asking the database: %w", err)
