@@ -148,10 +148,11 @@ func TestSCRAMRefused(t *testing.T) {
 		{"SCRAM-SHA-256", "mallory", password("alice")},
 	} {
 		s := newSCRAMClient(t, test.method, test.user, test.secret)
-		_, ack, err := p.connectSCRAM(t, "refused", s)
+		_, ack, err := p.connectSCRAM(t, "refused-"+test.user, s)
 		if err == nil || ack == nil || ack.ReasonCode != 0x86 || s.steps != 1 {
 			t.Errorf("%+v: %v %+v after %d steps", test, err, ack, s.steps)
 		}
+		p.awaitEvent(t, event{"msg": "connection refused", "client_id": "refused-" + test.user, "end": "bad_credentials", "reason": "Bad User Name or Password"})
 	}
 	if b.connections() != 0 {
 		t.Error("the broker was dialled")

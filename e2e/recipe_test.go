@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -28,4 +30,34 @@ func recipe(t *testing.T, name string, replace ...string) string {
 		text = strings.ReplaceAll(text, replace[i], replace[i+1])
 	}
 	return "\n" + text
+}
+
+// TestEveryRecipeIsRun: what the documentation offers to copy is what tests run.
+func TestEveryRecipeIsRun(t *testing.T) {
+	docs, err := os.ReadFile("../docs/authentication.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	recipes := regexp.MustCompile(`<!-- recipe: (\S+) -->`).FindAllStringSubmatch(string(docs), -1)
+	if len(recipes) < 10 {
+		t.Fatalf("%d recipes: this is not the whole documentation", len(recipes))
+	}
+	for _, r := range recipes {
+		used := regexp.MustCompile(`(?:recipe|authn|[a-z]+Method)\([^\n]*"` + r[1] + `"`)
+		if !used.MatchString(tests.String()) {
+			t.Errorf("no test runs the recipe %s", r[1])
+		}
+	}
 }

@@ -183,3 +183,22 @@ func TestLists(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkAuthenticate is the decision about a certificate that TLS has verified.
+func BenchmarkAuthenticate(b *testing.B) {
+	username, err := filters.ParseTemplate("${cert.cn}")
+	if err != nil {
+		b.Fatal(err)
+	}
+	method, err := certificate.New("plc", username, certificate.Allow{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := filters.Credentials{Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "plc-7"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := method.Authenticate(b.Context(), c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
