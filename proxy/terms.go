@@ -160,7 +160,7 @@ func (c *conn) announce(ack *packets.Packet) packets.Properties {
 	if most := a.lower(packets.ReceiveMaximum, math.MaxUint16, uint32(limits.MaxInflight)); most < math.MaxUint16 {
 		c.sess.Terms.ReceiveMaximum = int(most)
 	}
-	a.lower(packets.MaximumPacketSize, math.MaxUint32, uint32(min(limits.MaxPacketSize, math.MaxUint32))) //nolint:gosec // G115: just bounded
+	a.lower(packets.MaximumPacketSize, math.MaxUint32, uint32(min(int64(limits.MaxPacketSize), math.MaxUint32))) //nolint:gosec // G115: just bounded
 	c.terms.aliases = uint16(a.lower(packets.TopicAliasMaximum, 0, uint32(limits.MaxTopicAliases)))       //nolint:gosec // G115: two bytes
 	keepAlive := uint16(a.value(packets.ServerKeepAlive, uint32(c.connect.KeepAlive)))                    //nolint:gosec // G115: two bytes
 	c.terms.keepAlive = seconds(keepAlive, limits.MaxKeepAlive)
