@@ -22,6 +22,8 @@ func (l *loader) allOf(methods []string) {
 			case part < 0:
 			case slices.Contains([]string{MethodAll, MethodAnonymous, MethodSCRAM}, l.cfg.Authn[part].Type):
 				l.fail(at, "is of type %s, which cannot be part of another", l.cfg.Authn[part].Type)
+			case l.cfg.Authn[part].In == "auth_data":
+				l.fail(at, "has its token in auth_data, which cannot be part of another")
 			}
 		}
 	}

@@ -40,6 +40,8 @@ func TestTokenMistakes(t *testing.T) {
 		{"place", issuer + ", in: topic", at + `.in: wants password, username or auth_data, not "topic"`},
 		{"unused authentication method", issuer + ", authentication_method: X", at + ".authentication_method: has no effect without in: auth_data"},
 		{"named devices", "device_keys: devices, audience: mqtt, username: x", at + ".username: has no effect without keys of an issuer: with device_keys it is the device's name"},
+		{"devices in groups of their own", "device_keys: devices, audience: mqtt, groups_claim: groups", at + ".groups_claim: has no effect without keys of an issuer: a device could say what it likes"},
+		{"devices with rights of their own", "device_keys: devices, audience: mqtt, acl_claim: acl", at + ".acl_claim: has no effect without keys of an issuer: a device could say what it likes"},
 		{"file for a folder", "device_keys: key, audience: mqtt", at + ".device_keys: not a folder: key"},
 		{"folder for a file", "secret_file: devices, audience: mqtt", at + ".secret_file: not a regular file: devices"},
 		{"unused CA", "secret_file: key, audience: mqtt, ca: ca", at + ".ca: has no effect without jwks_url, discovery or introspection"},

@@ -122,6 +122,9 @@ func TestMistakes(t *testing.T) {
 		{"all of one twice", `file: users}]`, `file: users}, {name: both, type: all, of: [users, users]}]`, "mqttward.yaml:4: authn[1].of[1]: stands here again"},
 		{"all of nobody", `file: users}]`, `file: users}, {name: both, type: all, of: [users, usres]}]`, `mqttward.yaml:4: authn[1].of[1]: no authn method has the name "usres"; did you mean "users"?`},
 		{"all of itself", `file: users}]`, `file: users}, {name: both, type: all, of: [users, both]}]`, "mqttward.yaml:4: authn[1].of[1]: is of type all, which cannot be part of another"},
+		{"all of a token in AUTH", `file: users}]`, `file: users}, {name: t, type: jwt, in: auth_data, secret_file: users, audience: a}, {name: both, type: all, of: [users, t]}]`, "mqttward.yaml:4: authn[2].of[1]: has its token in auth_data, which cannot be part of another"},
+		{"slow source", "type: password, file: users", "type: sql, driver: sqlite, dsn_file: users, query: \"SELECT ?\", timeout: 3s", "mqttward.yaml:4: authn[0].timeout: wants at most half of limits.connect_timeout, which is 5s"},
+		{"no identifiers", "", "client_id: {match: []}", "mqttward.yaml:5: client_id.match: is an empty list: remove the key to allow any identifier"},
 		{"credentials without a name", `1883"}]}`, `1883"}], credentials: {mode: replace}}`, "mqttward.yaml:3: backends[0].credentials.username: is required for mode: replace"},
 		{"idle credentials", `1883"}]}`, `1883"}], credentials: {username: u, password_file: users}}`, "mqttward.yaml:3: backends[0].credentials.username: has no effect without mode: replace\n" +
 			"mqttward.yaml:3: backends[0].credentials.password_file: has no effect without mode: replace"},

@@ -22,6 +22,9 @@ func (l *loader) validate() {
 	l.authn()
 	l.allOf(methods)
 	l.certificateMethods()
+	if c.ClientID.Match != nil && len(c.ClientID.Match) == 0 {
+		l.fail("client_id.match", "is an empty list: remove the key to allow any identifier")
+	}
 	l.rules(listeners)
 	l.strict()
 	l.limits()
@@ -97,6 +100,7 @@ func (l *loader) authn() {
 			continue
 		}
 		l.keys(path, &m)
+		l.sourceTimeout(path, &m)
 		switch m.Type {
 		case MethodCertificate:
 			l.certificateLists(path, &m)
@@ -122,6 +126,14 @@ func (c *Config) partsOf(method string) []string {
 		}
 	}
 	return nil
+}
+
+// sourceTimeout leaves a login the time to wait for its turn, and then for the answer.
+func (l *loader) sourceTimeout(path string, m *Method) {
+	most := l.cfg.Limits.ConnectTimeout
+	if m.remote() && most > 0 && m.Timeout > most/2 {
+		l.fail(key(path, "timeout"), "wants at most half of limits.connect_timeout, which is %s", most)
+	}
 }
 
 // certificateMethods refuses a certificate method that no listener can satisfy:

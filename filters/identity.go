@@ -3,6 +3,7 @@ package filters
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -45,6 +46,17 @@ func (id *Identity) Value(name string) (string, bool) {
 	value, ok := id.Claims[claim]
 	return value, ok
 }
+
+// Principal tells an identity from all others: user names are those of a tenant.
+func (id *Identity) Principal() string {
+	if id.Tenant == "" {
+		return id.Username
+	}
+	return id.Tenant + "\x00" + id.Username
+}
+
+// ErrUnavailable says that it cannot be found out now whether an identity has ended.
+var ErrUnavailable = errors.New("the source of identities does not answer")
 
 // Permissions are rules that come with the proof of an identity, such as a
 // token. They are asked before those of the configuration.

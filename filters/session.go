@@ -19,7 +19,7 @@ type Session struct {
 	Certificate *x509.Certificate // the client's verified certificate; nil: none
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
-	Owner       string // the user name that the client identifier belongs to
+	Owner       string // the principal that the client identifier belongs to
 	Terms       Terms
 
 	renewed atomic.Pointer[Identity] // nil: Identity still holds

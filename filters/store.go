@@ -32,7 +32,7 @@ func NewStore(max int) *Store {
 	return &Store{max: max, sessions: make(map[string]*stored), away: list.New()}
 }
 
-// Claim sets s.Owner: the user name that s.ClientID belongs to, which is that
+// Claim sets s.Owner: the principal that s.ClientID belongs to, which is that
 // of s if it belongs to nobody. It is followed by End.
 func (t *Store) Claim(now time.Time, s *Session) {
 	t.mu.Lock()
@@ -46,7 +46,7 @@ func (t *Store) Claim(now time.Time, s *Session) {
 		}
 	}
 	if e == nil {
-		e = &stored{owner: s.Identity.Username}
+		e = &stored{owner: s.Identity.Principal()}
 		t.sessions[s.ClientID] = e
 	}
 	e.open++
@@ -61,7 +61,7 @@ func (t *Store) Begin(s *Session, present bool) {
 	if present {
 		s.Resume(e.last)
 	}
-	e.last, e.owner = s, s.Identity.Username
+	e.last, e.owner = s, s.Identity.Principal()
 }
 
 // End says that the connection of s is over, and how long the broker keeps the

@@ -90,3 +90,18 @@ func TestStoreBound(t *testing.T) {
 		t.Errorf("%d away, %d in all", n, len(store.sessions))
 	}
 }
+
+// TestStoreTenants: users of two tenants are two, also under one name.
+func TestStoreTenants(t *testing.T) {
+	store, now := NewStore(10), time.Unix(0, 0)
+	first := &Session{ClientID: "device", Identity: Identity{Username: "bob", Tenant: "a"}}
+	store.Claim(now, first)
+	for _, id := range []Identity{{Username: "bob", Tenant: "b"}, {Username: "bob"}} {
+		s := &Session{ClientID: "device", Identity: id}
+		if store.Claim(now, s); s.Owner == s.Identity.Principal() {
+			t.Errorf("%+v takes over the session of another tenant", id)
+		}
+		store.End(now, s, 0)
+	}
+	store.End(now, first, 0)
+}

@@ -25,6 +25,9 @@ func (c *conn) accept() error {
 	if err := c.identify(); err != nil {
 		return err
 	}
+	if p, err = c.endHere(p); err != nil {
+		return err
+	}
 	c.claim()
 	c.up.open(c.policy)
 	if p, err = c.judgeConnect(p); err != nil {
@@ -70,18 +73,39 @@ func (c *conn) takeConnect(p *packets.Packet) error {
 	return nil
 }
 
-// identify assigns an identifier to a client without one [MQTT-3.1.3-6], so that
-// rules can go by it.
+// identify refuses an identifier that is not one of the client's, before it is
+// claimed, and assigns one to a client without [MQTT-3.1.3-6], so that rules can go
+// by it.
 func (c *conn) identify() error {
-	if c.sess.ClientID != "" || c.policy.AssignID == nil {
-		return nil
+	ids := c.policy.ClientIDs
+	if c.sess.ClientID != "" {
+		if ids.Match(&c.sess) {
+			return nil
+		}
+		return notIdentified("client_id.match allows the user no such client identifier")
 	}
-	id, ok := c.policy.AssignID(&c.sess)
-	if !ok {
-		return &ending{end: EndDenied, code: packets.ClientIdentifierNotValid, err: errors.New("no client identifier can be assigned to the user")}
+	var ok bool
+	if c.sess.ClientID, ok = ids.Assign(&c.sess); !ok {
+		return notIdentified("client_id.match has no identifier for the user")
 	}
-	c.sess.ClientID, c.assigned = id, true
+	c.assigned = true
 	return nil
+}
+
+// endHere puts the identifier that was assigned into the CONNECT, and takes out the
+// enhanced authentication that ends here.
+func (c *conn) endHere(p *packets.Packet) (*packets.Packet, error) {
+	if !c.assigned && c.auth.method == "" {
+		return p, nil
+	}
+	connect := c.connect
+	connect.ClientID = []byte(c.sess.ClientID)
+	connect.Props = connect.Props.Without(packets.AuthenticationMethod, packets.AuthenticationData)
+	return c.rewritten(p, packets.AppendConnect(nil, p.Version, &connect))
+}
+
+func notIdentified(why string) *ending {
+	return &ending{end: EndDenied, code: packets.ClientIdentifierNotValid, err: errors.New(why)}
 }
 
 // checkNames refuses a user name that could pass for a wildcard before anybody is

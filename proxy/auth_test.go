@@ -16,7 +16,8 @@ import (
 
 // dialogue is enhanced authentication with the method "test". The data "name"
 // proves name in one step; "ask name" asks for more, and the rest of what is sent
-// then must be "yes". A name "x until 1h" expires so long from now.
+// then must be "yes". A name "x until 1h" expires so long from now,
+// one "x of y" is of the tenant y.
 type dialogue struct{ asked string }
 
 func (d *dialogue) Next(_ context.Context, data filters.Secret) ([]byte, *filters.Identity, error) {
@@ -35,13 +36,16 @@ func (d *dialogue) Next(_ context.Context, data filters.Secret) ([]byte, *filter
 		return nil, nil, errors.New("no answer")
 	case text == "":
 		return nil, nil, &packets.Error{Code: packets.NotAuthorized, Msg: "no data"}
+	case text == "mistaken":
+		return nil, nil, &packets.Error{Code: packets.BadUserNameOrPassword, Msg: "no such code for DISCONNECT"}
 	}
 	return nil, proved(text), nil
 }
 
 func proved(text string) *filters.Identity {
 	name, lifetime, temporary := strings.Cut(text, " until ")
-	id := &filters.Identity{Username: name, Method: "users"}
+	name, tenant, _ := strings.Cut(name, " of ")
+	id := &filters.Identity{Username: name, Tenant: tenant, Method: "users"}
 	if d, err := time.ParseDuration(lifetime); temporary && err == nil {
 		id.Expires = time.Now().Add(d)
 	}
@@ -51,26 +55,6 @@ func proved(text string) *filters.Identity {
 // method names the Authentication Method of a CONNECT, with data.
 func method(name, data string) func(*packets.Connect) {
 	return mqtttest.Props(mqtttest.Text(packets.AuthenticationMethod, name), mqtttest.Text(packets.AuthenticationData, data))
-}
-
-// stripper takes out what stays at the proxy, as filters/rewrite does.
-func stripper(p *proxy.Policy) {
-	p.Up = append(filters.Chain{strip{}}, p.Up...)
-}
-
-type strip struct{}
-
-func (strip) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
-	if p.Type != packets.CONNECT {
-		return filters.Pass()
-	}
-	c, err := p.Connect()
-	if err != nil {
-		return filters.Verdict{}
-	}
-	c.Props = c.Props.Without(packets.AuthenticationMethod, packets.AuthenticationData)
-	c.ClientID = []byte(s.ClientID)
-	return filters.Verdict{Action: filters.Rewrite, Packet: packets.AppendConnect(nil, p.Version, &c)}
 }
 
 const v5 = packets.V5
@@ -98,7 +82,7 @@ func connackWithMethod(data string) []byte {
 
 func TestEnhancedAuthentication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, stripper)
+		h := open(t)
 		defer h.close()
 		client := h.dial(v5)
 		client.Send(mqtttest.Connect(v5, "device", method("test", "ask bob")))
@@ -147,7 +131,7 @@ func TestEnhancedAuthenticationRefused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := open(t, stripper)
+				h := open(t)
 				defer h.close()
 				client := h.dial(v5)
 				client.Send(tt.connect)
@@ -174,7 +158,7 @@ func TestEnhancedAuthenticationRefused(t *testing.T) {
 // time of a CONNECT.
 func TestEnhancedAuthenticationStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, stripper)
+		h := open(t)
 		defer h.close()
 		client := h.dial(v5)
 		client.Send(mqtttest.Connect(v5, "device", method("test", "ask bob")))
@@ -186,7 +170,7 @@ func TestEnhancedAuthenticationStalls(t *testing.T) {
 
 func TestReauthentication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, stripper)
+		h := open(t)
 		defer h.close()
 		client, broker := h.enhanced("bob until 1h")
 		time.Sleep(50 * time.Minute)
@@ -216,14 +200,16 @@ func TestReauthenticationRefused(t *testing.T) {
 	}{
 		{"failed", auth(packets.ReAuthenticate, ""), packets.NotAuthorized, "reauthentication_failed"},
 		{"another user", auth(packets.ReAuthenticate, "eve"), packets.NotAuthorized, "reauthentication_failed"},
-		{"source down", auth(packets.ReAuthenticate, "down"), packets.ServerUnavailable, "authn_unavailable"},
+		{"source down", auth(packets.ReAuthenticate, "down"), packets.ServerBusy, "authn_unavailable"},
+		{"wrong password", auth(packets.ReAuthenticate, "mistaken"), packets.NotAuthorized, "reauthentication_failed"},
+		{"another tenant", auth(packets.ReAuthenticate, "bob of other"), packets.NotAuthorized, "reauthentication_failed"},
 		{"nothing to continue", auth(packets.ContinueAuthentication, "bob"), packets.ProtocolError, "protocol_error"},
 		{"another method", mqtttest.Auth(packets.ReAuthenticate, "other", "bob"), packets.ProtocolError, "protocol_error"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := open(t, stripper)
+				h := open(t)
 				defer h.close()
 				client, broker := h.enhanced("bob")
 				client.Send(tt.send)
@@ -239,7 +225,7 @@ func TestReauthenticationRefused(t *testing.T) {
 // TestRenewedRules: both directions are judged by the new identity.
 func TestRenewedRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, stripper)
+		h := open(t)
 		defer h.close()
 		client, broker := h.enhanced("bob")
 		before := h.filters.Load()
@@ -256,15 +242,23 @@ func TestRenewedRules(t *testing.T) {
 	})
 }
 
+// ids are templates of client identifiers.
+func ids(patterns ...string) func(*proxy.Policy) {
+	return func(p *proxy.Policy) {
+		var err error
+		if p.ClientIDs, err = filters.ParseClientIDs(patterns); err != nil {
+			panic(err)
+		}
+	}
+}
+
 // TestAssignedIdentifier: a client without an identifier gets one that rules can go
 // by, and is told in MQTT 5.0.
 func TestAssignedIdentifier(t *testing.T) {
 	for _, v := range []packets.Version{packets.V311, v5} {
 		t.Run(v.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := open(t, stripper, func(p *proxy.Policy) {
-					p.AssignID = func(s *filters.Session) (string, bool) { return "for-" + s.Identity.Username, true }
-				})
+				h := open(t, ids("for-${username}"))
 				defer h.close()
 				client := h.dial(v)
 				client.Send(mqtttest.Connect(v, "", mqtttest.Login("bob", "x")))
@@ -281,32 +275,76 @@ func TestAssignedIdentifier(t *testing.T) {
 	}
 }
 
-func TestNoIdentifierToAssign(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, func(p *proxy.Policy) {
-			p.AssignID = func(*filters.Session) (string, bool) { return "", false }
+// TestIdentifierRefused: one that is not the user's, and none that could be.
+func TestIdentifierRefused(t *testing.T) {
+	for _, id := range []string{"for-eve", ""} {
+		each(t, func(t *testing.T, v packets.Version) {
+			if v == packets.V31 && id == "" {
+				return // not a CONNECT
+			}
+			pattern := "for-${username}"
+			if id == "" {
+				pattern = "${claims.none}"
+			}
+			h := open(t, ids(pattern))
+			defer h.close()
+			client := h.dial(v)
+			client.Send(mqtttest.Connect(v, id, mqtttest.Login("bob", "x")))
+			client.Expect("It is refused.", mqtttest.Connack(v, packets.ClientIdentifierNotValid))
+			h.expectEnd("refused connect_denied")
 		})
+	}
+}
+
+// TestRefusedClaim: who is refused keeps the owner of an identifier out for no
+// moment, however long the connection takes to end.
+func TestRefusedClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := filters.NewStore(10)
+		h := open(t, func(p *proxy.Policy) { p.Sessions = store })
 		defer h.close()
-		client := h.dial(v5)
-		client.Send(mqtttest.Connect(v5, ""))
-		client.Expect("It is refused.", mqtttest.Connack(v5, packets.ClientIdentifierNotValid))
-		h.expectEnd("refused connect_denied")
+		eve := h.dial(v5)
+		eve.Send(mqtttest.Connect(v5, "device", mqtttest.Login("eve", "x"), mqtttest.Will("denied/a", "x")))
+		eve.Expect("She is refused for her Will.", mqtttest.Connack(v5, packets.NotAuthorized))
+		bob := h.dial(v5)
+		bob.Send(mqtttest.Connect(v5, "device", mqtttest.Login("bob", "x")))
+		broker := h.answer(v5)
+		broker.Expect("While she stays, he comes.", mqtttest.Connect(v5, "device", mqtttest.Login("bob", "x")))
+		s := &filters.Session{ClientID: "device", Identity: filters.Identity{Username: "bob"}}
+		if store.Claim(time.Now(), s); s.Owner != "bob" {
+			t.Errorf("the identifier belongs to %q", s.Owner)
+		}
+		store.End(time.Now(), s, 0)
 	})
 }
 
 // TestSmallClient: what the client must know does not fit in what it takes.
 func TestSmallClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, stripper, func(p *proxy.Policy) {
-			p.AssignID = func(*filters.Session) (string, bool) { return strings.Repeat("x", 50), true }
+	small := mqtttest.Uint32(packets.MaximumPacketSize, 20)
+	t.Run("identifier", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t, ids(strings.Repeat("x", 50)))
+			defer h.close()
+			client := h.dial(v5)
+			client.Send(mqtttest.Connect(v5, "", mqtttest.Props(small), mqtttest.Will("data/gone", "x")))
+			broker := h.answer(v5)
+			broker.Expect("The broker is asked.", mqtttest.Connect(v5, strings.Repeat("x", 50), mqtttest.Props(small), mqtttest.Will("data/gone", "x")))
+			broker.Send(mqtttest.Connack(v5, packets.Success))
+			client.Expect("It is refused.", mqtttest.Connack(v5, packets.PacketTooLarge))
+			broker.Expect("No Will is due: there was no session.", mqtttest.Disconnect(v5, packets.Success))
+			h.expectEnd("refused connect_denied")
 		})
-		defer h.close()
-		client := h.dial(v5)
-		client.Send(mqtttest.Connect(v5, "", mqtttest.Props(mqtttest.Uint32(packets.MaximumPacketSize, 20))))
-		broker := h.answer(v5)
-		broker.Send(mqtttest.Connack(v5, packets.Success))
-		client.Expect("It is refused.", mqtttest.Connack(v5, packets.PacketTooLarge))
-		h.expectEnd("refused connect_denied")
+	})
+	t.Run("challenge", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			defer h.close()
+			client := h.dial(v5)
+			tiny := mqtttest.Uint32(packets.MaximumPacketSize, 10)
+			client.Send(mqtttest.Connect(v5, "device", mqtttest.Props(tiny, mqtttest.Text(packets.AuthenticationMethod, "test"), mqtttest.Text(packets.AuthenticationData, "ask bob"))))
+			client.Expect("It is refused.", mqtttest.Connack(v5, packets.PacketTooLarge))
+			h.expectEnd("refused bad_credentials")
+		})
 	})
 }
 
@@ -319,5 +357,22 @@ func TestSilence(t *testing.T) {
 		client.Send(mqtttest.Connect(v, "device", mqtttest.Login("bob", "wrong")))
 		client.ExpectClose("Without a CONNACK.")
 		h.expectEnd("refused bad_credentials")
+	})
+}
+
+// TestManyAuths: a client that proves itself again and again is read more slowly.
+func TestManyAuths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		client, _ := h.enhanced("bob")
+		start := time.Now()
+		for range 20 {
+			client.Send(mqtttest.Auth(packets.ReAuthenticate, "test", "bob"))
+			client.Expect("It succeeds.", packets.AppendAuth(nil, packets.Success, mqtttest.Text(packets.AuthenticationMethod, "test")))
+		}
+		if took := time.Since(start); took != 12*time.Second {
+			t.Errorf("20 took %v, want 12 s after the first 8", took)
+		}
 	})
 }

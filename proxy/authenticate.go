@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
@@ -16,7 +18,15 @@ type auth struct {
 	method   string           // Authentication Method of CONNECT; "": it has none
 	dialogue filters.Dialogue // under way; nil: none
 	final    []byte           // Authentication Data that goes with the CONNACK
+	pace     *rate.Limiter    // of the AUTH packets in a session; nil: there was none
 }
+
+// Re-authentication costs more than other packets do: a signature, or a question to
+// somebody else. A client that is faster than this is read more slowly.
+const (
+	authRate  = 1 // AUTH packets a second
+	authBurst = 8
+)
 
 // last is what the CONNACK says of it [MQTT-4.12.0-5].
 func (a *auth) last() packets.Properties {
@@ -112,7 +122,11 @@ func (c *conn) converse() (filters.Identity, error) {
 			c.reader.Max = c.policy.Limits.MaxPacketSize
 			return *id, nil
 		}
-		if err := c.toClient.write(packets.AppendAuth(nil, packets.ContinueAuthentication, c.auth.properties(answer))); err != nil {
+		question := packets.AppendAuth(nil, packets.ContinueAuthentication, c.auth.properties(answer))
+		if most, ok := c.connect.Props.Uint32(packets.MaximumPacketSize); ok && len(question) > int(most) { // [MQTT-3.1.2-24]
+			return filters.Identity{}, &packets.Error{Code: packets.PacketTooLarge, Msg: "the client takes no packet as large as the challenge"}
+		}
+		if err := c.toClient.write(question); err != nil {
 			return filters.Identity{}, &ending{end: EndEarly, err: err}
 		}
 		if data, err = c.readAuth(); err != nil {
@@ -195,7 +209,7 @@ func (c *conn) reauthenticate(p *packets.Packet) (filters.Verdict, error) {
 	}
 	data, _ := p.Props.Lookup(packets.AuthenticationData)
 	answer, id, err := c.next(a.dialogue, data)
-	if err == nil && id != nil && (id.Username != c.sess.Identity.Username || id.Method != c.sess.Identity.Method) {
+	if err == nil && id != nil && (id.Principal() != c.sess.Identity.Principal() || id.Method != c.sess.Identity.Method) {
 		err = &packets.Error{Code: packets.NotAuthorized, Msg: "another user than before"}
 	}
 	if err != nil {
@@ -209,7 +223,12 @@ func (c *conn) reauthenticate(p *packets.Packet) (filters.Verdict, error) {
 		c.listener.server.observer.Authenticated(id.Method, "accepted")
 		c.log("re-authenticated")
 	}
-	return c.fit(filters.Verdict{Action: filters.Reply, Packet: packets.AppendAuth(nil, rc, a.properties(answer))}), nil
+	v := c.fit(filters.Verdict{Action: filters.Reply, Packet: packets.AppendAuth(nil, rc, a.properties(answer))})
+	if a.pace == nil {
+		a.pace = rate.NewLimiter(authRate, authBurst)
+	}
+	v.Delay = a.pace.Reserve().Delay()
+	return v, nil
 }
 
 // notRenewed is the end of a session whose client failed to prove who it is.
@@ -218,9 +237,11 @@ func (c *conn) notRenewed(err error) *ending {
 		return c.ending.Load()
 	}
 	e := c.notAuthenticated(c.sess.Identity.Method, err)
-	if e.end != EndAuthDown {
-		e.end = EndReauth
+	if e.end == EndAuthDown {
+		e.code = packets.ServerBusy // DISCONNECT knows no Server unavailable (section 3.14.2.1)
+		return e
 	}
+	e.end, e.code = EndReauth, packets.NotAuthorized
 	return e
 }
 

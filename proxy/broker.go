@@ -27,6 +27,7 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	}
 	connack, err := c.agree(ack)
 	if err != nil {
+		_, _ = c.broker.Write(packets.AppendDisconnect(nil, c.sess.Version, packets.Success)) // there was no session: no Will is due
 		return err
 	}
 	// From here on each read and write has its own deadline.

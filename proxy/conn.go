@@ -94,6 +94,7 @@ func (c *conn) run() (e *ending) {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
 	}
 	if err := c.accept(); err != nil {
+		c.unclaim() // nobody waits until a refused client has gone
 		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
 	}
 	c.keepWill()
@@ -113,15 +114,21 @@ func (c *conn) release() {
 	c.up.chain.Close()
 	c.down.chain.Close()
 	c.answers.stop()
+	c.unclaim()
+}
+
+// unclaim lets go of the client identifier.
+func (c *conn) unclaim() {
 	if c.claimed {
+		c.claimed = false
 		c.policy.Sessions.End(time.Now(), &c.sess, c.terms.keep)
 	}
 }
 
 // claim asks whose the client identifier is.
 func (c *conn) claim() {
-	if c.policy.Sessions == nil || c.sess.ClientID == "" {
-		c.sess.Owner = c.sess.Identity.Username
+	if c.policy.Sessions == nil {
+		c.sess.Owner = c.sess.Identity.Principal()
 		return
 	}
 	c.policy.Sessions.Claim(time.Now(), &c.sess)

@@ -205,37 +205,6 @@ func TestViolationsBefore5(t *testing.T) {
 	}
 }
 
-// TestAssignedClientID has a client without an identifier: it takes the one
-// that the broker assigns, and filters see it from the next packet on.
-func TestAssignedClientID(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t)
-		defer h.close()
-		var atOpen []string
-		h.policy.Up = append(h.policy.Up, opens(func(s *filters.Session) { atOpen = append(atOpen, s.ClientID) }))
-		client := h.dial(packets.V5)
-		client.Send(mqtttest.Connect(packets.V5, ""))
-		broker := h.answer(packets.V5)
-		broker.Expect("The CONNECT arrives.", mqtttest.Connect(packets.V5, ""))
-		connack := mqtttest.Connack(packets.V5, packets.Success, mqtttest.Text(packets.AssignedClientIdentifier, "auto-1"))
-		broker.Send(connack)
-		client.Expect("The client is told its identifier.", connack)
-		client.Send(mqtttest.Pingreq())
-		broker.Expect("The session runs.", mqtttest.Pingreq())
-		if len(atOpen) == 0 || atOpen[len(atOpen)-1] != "auto-1" {
-			t.Errorf("filters were opened for the client ids %q, want the assigned one last", atOpen)
-		}
-		client.Send(mqtttest.Publish(packets.V5, 0, 0, "denied/a", "x"), mqtttest.Disconnect(packets.V5, packets.Success))
-		broker.Expect("The session ends.", mqtttest.Disconnect(packets.V5, packets.Success))
-		h.expectEnd("ended client_disconnect")
-		for _, line := range h.audit.all() {
-			if !strings.Contains(line, "client_id=auto-1") {
-				t.Errorf("audit line without the assigned client id: %s", line)
-			}
-		}
-	})
-}
-
 // opens is a filter that passes everything and tells when it is opened.
 type opens func(*filters.Session)
 

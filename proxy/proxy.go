@@ -38,9 +38,9 @@ type Policy struct {
 
 	Limits Limits
 
-	// AssignID makes an identifier for a client that sent none; false means that it
-	// may have none. Nil leaves that to the broker.
-	AssignID func(s *filters.Session) (string, bool)
+	// ClientIDs are the client identifiers that an identity may use, and from which
+	// one is made for a client that sent none.
+	ClientIDs filters.ClientIDs
 
 	// Silent gives clients that are refused no CONNACK.
 	Silent bool
@@ -119,5 +119,8 @@ type Server struct {
 
 // NewServer returns a Server without listeners.
 func NewServer(o Observer, log, audit *slog.Logger) *Server {
-	return &Server{observer: o, log: log, audit: audit}
+	s := &Server{observer: o, log: log, audit: audit}
+	s.sessions.conns = make(map[*conn]struct{})
+	s.sessions.life, s.sessions.end = context.WithCancel(context.Background())
+	return s
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -43,10 +44,11 @@ func (e *expiry) stop() {
 	}
 }
 
-// recheck ends the session if p would not admit its client any more.
-func (c *conn) recheck(p *Policy) {
+// recheck ends the session if p would not admit its client any more. It reports
+// whether that is known.
+func (c *conn) recheck(p *Policy) (known bool) {
 	if p == c.policy || p.Recheck == nil {
-		return
+		return true
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -59,39 +61,75 @@ func (c *conn) recheck(p *Policy) {
 	}
 	ctx, cancel := c.within(p.Limits.ConnectTimeout)
 	defer cancel()
-	if err := p.Recheck(ctx, &c.sess, state); err != nil && c.life.Err() == nil {
+	err := p.Recheck(ctx, &c.sess, state)
+	if errors.Is(err, filters.ErrUnavailable) && c.life.Err() == nil {
+		return false
+	}
+	if err != nil && c.life.Err() == nil {
 		c.stop(&ending{end: EndRevoked, code: packets.NotAuthorized, err: err})
 	}
+	return true
 }
 
-// rechecks is how many sessions of a listener are asked about at once: sources
-// of identities may be far away.
-const rechecks = 16
+const (
+	// rechecks is how many sessions of a listener are asked about at once: sources
+	// of identities may be far away.
+	rechecks = 16
 
-// recheck asks p about all sessions of l, until another policy is in force.
-// That takes its time, so connections come and go meanwhile; those that come ask
-// for themselves.
+	// firstRecheck and maxRecheck are the pauses before sessions are asked about
+	// again of which nobody could say anything.
+	firstRecheck = time.Second
+	maxRecheck   = time.Minute
+)
+
+// recheck asks p about all sessions of l, until another policy is in force. That
+// takes its time, so connections come and go meanwhile; those that come ask for
+// themselves.
 func (s *sessions) recheck(l *Listener, p *Policy) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	var running []*conn
 	for c := range s.conns {
 		if c.listener == l && c.running.Load() {
 			running = append(running, c)
 		}
 	}
-	var next atomic.Int64
+	if len(running) == 0 {
+		return
+	}
+	s.wg.Go(func() { // while there are sessions, so that Shutdown waits for it
+		for pause := firstRecheck; len(running) > 0 && l.policy.Load() == p; pause = min(2*pause, maxRecheck) {
+			if running = askAbout(running, l, p); len(running) > 0 && !s.pause(pause) {
+				return
+			}
+		}
+	})
+}
+
+// askAbout returns the sessions of which nobody can say now whether p admits them.
+func askAbout(running []*conn, l *Listener, p *Policy) (unknown []*conn) {
+	var (
+		mu      sync.Mutex
+		next    atomic.Int64
+		workers sync.WaitGroup
+	)
 	for range min(rechecks, len(running)) {
-		s.wg.Go(func() { // while there are sessions, so that Shutdown waits for it
+		workers.Go(func() {
 			for l.policy.Load() == p {
 				i := int(next.Add(1)) - 1
 				if i >= len(running) {
 					return
 				}
-				running[i].recheck(p)
+				if c := running[i]; !c.recheck(p) {
+					mu.Lock()
+					unknown = append(unknown, c)
+					mu.Unlock()
+				}
 			}
 		})
 	}
-	s.mu.Unlock()
+	workers.Wait()
+	return unknown
 }
 
 // answers sees to it that the broker answers what somebody depends on us for.

@@ -3,27 +3,38 @@ package proxy
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
 
 // sessions is the set of running connections.
 type sessions struct {
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	closed bool
-	wg     sync.WaitGroup
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	life  context.Context // ends with Shutdown
+	end   context.CancelFunc
+	wg    sync.WaitGroup
 }
 
-// add reports false once the set is closed.
+// pause waits, and reports false if Shutdown came first.
+func (s *sessions) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.life.Done():
+		return false
+	}
+}
+
+// add reports false once Shutdown has begun.
 func (s *sessions) add(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.life.Err() != nil {
 		return false
-	}
-	if s.conns == nil {
-		s.conns = make(map[*conn]struct{})
 	}
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
@@ -41,7 +52,7 @@ func (s *sessions) remove(c *conn) {
 // them. The listeners have to be closed before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.sessions.mu.Lock()
-	s.sessions.closed = true
+	s.sessions.end()
 	for c := range s.sessions.conns {
 		c.stop(&ending{end: EndShutdown, code: packets.ServerShuttingDown})
 	}

@@ -117,18 +117,13 @@ func atMost32(ps packets.Properties, id packets.PropertyID, most uint32) uint32 
 }
 
 // agree notes what the CONNACK lays down, and returns the one that the client
-// gets. A client that had no identifier takes the one that the broker assigned.
+// gets.
 func (c *conn) agree(ack *packets.Packet) ([]byte, error) {
 	if ack.Reason != packets.Success {
 		return ack.Raw, nil
 	}
 	limits := &c.policy.Limits
 	c.sess.Terms.ReceiveMaximum = int(limits.MaxInflight)
-	if id, ok := ack.Props.Lookup(packets.AssignedClientIdentifier); ok && c.sess.ClientID == "" {
-		c.sess.ClientID = string(id)
-		c.claim()
-		c.up.open(c.policy) // for the filters that go by it
-	}
 	if c.claimed {
 		c.policy.Sessions.Begin(&c.sess, ack.SessionPresent)
 	}
@@ -161,8 +156,8 @@ func (c *conn) announce(ack *packets.Packet) packets.Properties {
 		c.sess.Terms.ReceiveMaximum = int(most)
 	}
 	a.lower(packets.MaximumPacketSize, math.MaxUint32, uint32(min(int64(limits.MaxPacketSize), math.MaxUint32))) //nolint:gosec // G115: just bounded
-	c.terms.aliases = uint16(a.lower(packets.TopicAliasMaximum, 0, uint32(limits.MaxTopicAliases)))       //nolint:gosec // G115: two bytes
-	keepAlive := uint16(a.value(packets.ServerKeepAlive, uint32(c.connect.KeepAlive)))                    //nolint:gosec // G115: two bytes
+	c.terms.aliases = uint16(a.lower(packets.TopicAliasMaximum, 0, uint32(limits.MaxTopicAliases)))              //nolint:gosec // G115: two bytes
+	keepAlive := uint16(a.value(packets.ServerKeepAlive, uint32(c.connect.KeepAlive)))                           //nolint:gosec // G115: two bytes
 	c.terms.keepAlive = seconds(keepAlive, limits.MaxKeepAlive)
 	a.tell(packets.ServerKeepAlive, uint32(c.terms.keepAlive/time.Second), uint32(c.asked.keepAlive)) //nolint:gosec // G115: two bytes
 	expiry := a.value(packets.SessionExpiryInterval, c.sess.Terms.SessionExpiry)

@@ -2,9 +2,11 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -39,6 +41,7 @@ func NewAll(name string, parts []Part, differentUsers bool) *All {
 // Authenticate asks the parts in order.
 func (a *All) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
 	all := filters.Identity{Method: a.name, Claims: map[string]string{}}
+	names := map[string]string{}
 	for i, p := range a.parts {
 		id, err := p.Method.Authenticate(ctx, c)
 		if err != nil {
@@ -53,16 +56,23 @@ func (a *All) Authenticate(ctx context.Context, c filters.Credentials) (filters.
 				Msg:  fmt.Sprintf("%s and %s name different users", a.parts[0].Name, p.Name),
 			}
 		}
-		add(&all, id)
-		all.Claims[p.Name+".username"] = id.Username
+		a.add(&all, id)
+		names[p.Name+".username"] = id.Username
 	}
+	maps.Copy(all.Claims, names)
 	return all, nil
 }
 
-// add adds to all what a part says.
-func add(all *filters.Identity, id filters.Identity) {
+// add adds to all what a part says. Claims that could pass for what All itself says
+// of a part are left out: whoever writes a token may not know of them.
+func (a *All) add(all *filters.Identity, id filters.Identity) {
 	all.Groups = union(all.Groups, id.Groups)
-	maps.Copy(all.Claims, id.Claims)
+	for name, value := range id.Claims {
+		first, _, _ := strings.Cut(name, ".")
+		if !slices.ContainsFunc(a.parts, func(p Part) bool { return p.Name == first || strings.HasPrefix(name, p.Name+".") }) {
+			all.Claims[name] = value
+		}
+	}
 	if all.Permissions == nil {
 		all.Permissions = id.Permissions
 	}
@@ -86,26 +96,36 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// Recheck asks every part about the client as the user that it knows it as.
+// Recheck asks every part about the client as the user that it knows it as. One
+// that has ended counts, also if another cannot say.
 func (a *All) Recheck(ctx context.Context, s *filters.Session) error {
 	if s.Identity.Method != a.name {
 		return ErrNotMine
 	}
-	proof := *s.Proof()
+	var unavailable error
 	for _, p := range a.parts {
-		r, ok := p.Method.(Rechecker)
-		if !ok {
-			return fmt.Errorf("%s cannot be asked again", p.Name)
-		}
-		own := proof
-		own.Method = p.Name
-		own.Username = proof.Claims[p.Name+".username"]
-		seen := &filters.Session{
-			ClientID: s.ClientID, Identity: own, Certificate: s.Certificate, RemoteAddr: s.RemoteAddr, Listener: s.Listener,
-		}
-		if err := r.Recheck(ctx, seen); err != nil {
+		switch err := a.recheck(ctx, s, p); {
+		case errors.Is(err, ErrUnavailable):
+			unavailable = err
+		case err != nil:
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
-	return nil
+	return unavailable
+}
+
+func (a *All) recheck(ctx context.Context, s *filters.Session, p Part) error {
+	r, ok := p.Method.(Rechecker)
+	if !ok {
+		return errors.New("cannot be asked again")
+	}
+	own := *s.Proof()
+	own.Method, own.Username = p.Name, own.Claims[p.Name+".username"]
+	err := r.Recheck(ctx, &filters.Session{
+		ClientID: s.ClientID, Identity: own, Certificate: s.Certificate, RemoteAddr: s.RemoteAddr, Listener: s.Listener,
+	})
+	if errors.Is(err, ErrNotMine) {
+		return errors.New("does not know the client any more")
+	}
+	return err
 }

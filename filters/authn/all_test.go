@@ -36,6 +36,12 @@ func TestAll(t *testing.T) {
 			Username: "bob", Method: "both", Expires: early, Groups: []string{"a", "b", "c"}, Tenant: "t", Permissions: own,
 			Claims: map[string]string{"x": "1", "cert.username": "bob", "users.username": "bob"},
 		}},
+		{name: "a claim that names a part", first: cert, second: answer{identity: filters.Identity{
+			Username: "bob", Method: "users", Claims: map[string]string{"cert.username": "root", "cert": "x", "other": "1"},
+		}}, want: filters.Identity{
+			Username: "bob", Method: "both", Expires: late, Groups: []string{"a", "b"},
+			Claims: map[string]string{"other": "1", "cert.username": "bob", "users.username": "bob"},
+		}},
 		{name: "different users", first: cert, second: eve, code: packets.NotAuthorized},
 		{name: "different users, as wanted", first: cert, second: eve, different: true, want: filters.Identity{
 			Username: "bob", Method: "both", Expires: late, Groups: []string{"a", "b"},
@@ -68,6 +74,11 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// mute is a method whose source does not answer.
+type mute struct{ known }
+
+func (mute) Recheck(context.Context, *filters.Session) error { return ErrUnavailable }
+
 // known is a method that still knows the users of a list.
 type known []string
 
@@ -97,15 +108,28 @@ func TestAllRecheck(t *testing.T) {
 		{"both go on", known{"cert/bob"}, known{"users/eve"}, "both", true, false},
 		{"the second has ended", known{"cert/bob"}, known{"users/bob"}, "both", false, false},
 		{"the first has ended", known{}, known{"users/eve"}, "both", false, false},
+		{"the second has ended and the first cannot say", mute{}, known{}, "both", false, false},
 		{"one cannot be asked", known{"cert/bob"}, answer{}, "both", false, false},
 		{"another method's", known{"cert/bob"}, known{"users/eve"}, "other", false, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			err := NewAll(tt.method, []Part{{"cert", tt.cert}, {"users", tt.users}}, true).Recheck(t.Context(), s)
-			if (err == nil) != tt.ok || errors.Is(err, ErrNotMine) != tt.notMine {
+			if (err == nil) != tt.ok || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotMine) != tt.notMine {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestAllUnavailable(t *testing.T) {
+	s := &filters.Session{Identity: filters.Identity{Username: "bob", Method: "both", Claims: map[string]string{"users.username": "bob"}}}
+	for _, parts := range [][]Part{
+		{{"cert", mute{}}, {"users", known{"users/bob"}}},
+		{{"users", known{"users/bob"}}, {"cert", mute{}}},
+	} {
+		if err := NewAll("both", parts, false).Recheck(t.Context(), s); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

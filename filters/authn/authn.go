@@ -56,8 +56,8 @@ type Dialogue = filters.Dialogue
 var ErrNotMine = errors.New("not credentials of this method")
 
 // ErrUnavailable is the cause of a Recheck that could not find out: the session
-// goes on.
-var ErrUnavailable = errors.New("the source of identities does not answer")
+// goes on, and is asked about again later.
+var ErrUnavailable = filters.ErrUnavailable
 
 // Chain asks methods in order until one has a say. An empty Chain refuses
 // everybody.
@@ -122,7 +122,8 @@ func (d answering) Next(ctx context.Context, data filters.Secret) ([]byte, *filt
 }
 
 // Recheck asks the methods whether the identity of a running session is still
-// one to accept. Its error is always a *packets.Error. The identity has ended
+// one to accept. Its error is ErrUnavailable, if nobody can say now, or a
+// *packets.Error. The identity has ended
 // too if its method is gone, or cannot be asked again.
 func (chain Chain) Recheck(ctx context.Context, s *filters.Session) error {
 	unavailable := false // one that may be the identity's
@@ -142,7 +143,7 @@ func (chain Chain) Recheck(ctx context.Context, s *filters.Session) error {
 		}
 	}
 	if unavailable {
-		return nil
+		return ErrUnavailable
 	}
 	return ended(fmt.Sprintf("no method %q vouches for the client any more", s.Identity.Method))
 }

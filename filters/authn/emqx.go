@@ -119,7 +119,11 @@ func (r aclRule) appliesTo(who ACLSubject) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		applies = applies && re.MatchString(c.value)
+		holds := re.MatchString(c.value)
+		if c.pattern == r.ClientIDRE && who.ClientID == "" {
+			holds = r.Permission == "deny" // one that is not known yet will be assigned
+		}
+		applies = applies && holds
 	}
 	if r.IPAddr == nil {
 		return applies, nil

@@ -233,3 +233,20 @@ func enforceable(r filters.Permission, closed bool) error {
 	}
 	return nil
 }
+
+// TestParseACLWithoutID: a client without an identifier is assigned one that may be
+// any: what is allowed to some is not, and what is denied to some is.
+func TestParseACLWithoutID(t *testing.T) {
+	nameless := subject
+	nameless.ClientID = ""
+	p, err := ParseACL(json.RawMessage(`[
+		{"permission":"deny","action":"all","topic":"a","clientid_re":"^auto"},
+		{"permission":"deny","action":"all","topic":"b","clientid_re":"^auto","username_re":"^nobody$"},
+		{"permission":"allow","action":"all","topic":"c","clientid_re":""}]`), nameless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Rules) != 1 || p.Rules[0].Name != "acl[0]" {
+		t.Errorf("got %+v", p.Rules)
+	}
+}

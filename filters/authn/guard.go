@@ -182,8 +182,8 @@ func (g *Guard) Ask(ctx context.Context, ask func(context.Context) (filters.Iden
 	defer cancel()
 	id, err := g.breaker.Execute(func() (filters.Identity, error) {
 		id, err := ask(asking)
-		if err != nil && !answered(err) && errors.Is(ctx.Err(), context.Canceled) {
-			err = fmt.Errorf("the client has left: %w: %w", errNoSign, err)
+		if err != nil && !answered(err) && ctx.Err() != nil {
+			err = fmt.Errorf("the client has left, or had no time: %w: %w", errNoSign, err)
 		}
 		return id, err
 	})
@@ -219,13 +219,15 @@ func (g *Guard) hash(parts []string) guardKey {
 
 // Guarded is a method whose source is behind a Guard.
 type Guarded struct {
+	name   string
 	method Authenticator
 	guard  *Guard
 }
 
-// NewGuarded puts g between the logins and method.
-func NewGuarded(method Authenticator, g *Guard) *Guarded {
-	return &Guarded{method: method, guard: g}
+// NewGuarded puts g between the logins and method, whose name in the configuration
+// is name.
+func NewGuarded(name string, method Authenticator, g *Guard) *Guarded {
+	return &Guarded{name: name, method: method, guard: g}
 }
 
 // Authenticate answers as the method does, or did.
@@ -248,8 +250,8 @@ func partsOf(c filters.Credentials) []string {
 // Recheck asks the method, which cannot say if it is no Rechecker.
 func (m *Guarded) Recheck(ctx context.Context, s *filters.Session) error {
 	r, ok := m.method.(Rechecker)
-	if !ok {
-		return ErrNotMine
+	if !ok || s.Identity.Method != m.name {
+		return ErrNotMine // the source is not asked about sessions of others
 	}
 	var end error // neither the source's failure nor an answer to a login
 	_, err := m.guard.Ask(ctx, func(ctx context.Context) (filters.Identity, error) {

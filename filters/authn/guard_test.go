@@ -60,7 +60,7 @@ func inTime(t *testing.T, o GuardOptions, f func(s *source, m *Guarded, ask func
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{answer: says(isBob, nil)}
-		m := NewGuarded(s, NewGuard(o))
+		m := NewGuarded("users", s, NewGuard(o))
 		f(s, m, func(want error, asked int64) {
 			t.Helper()
 			id, err := m.Authenticate(t.Context(), bob)
@@ -138,7 +138,7 @@ func TestGuardForgetsEarlier(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &source{answer: answer}
-				m := NewGuarded(s, NewGuard(guarded.remembering(time.Minute, time.Minute)))
+				m := NewGuarded("users", s, NewGuard(guarded.remembering(time.Minute, time.Minute)))
 				for i, asked := range []int64{1, 1, 2} {
 					_, _ = m.Authenticate(t.Context(), bob)
 					if got := s.asked.Load(); got != asked {
@@ -377,7 +377,7 @@ func TestGuardRecheck(t *testing.T) {
 	o.Changed = told.note
 	synctest.Test(t, func(t *testing.T) {
 		s := &rechecked{source: source{answer: says(filters.Identity{}, errDown)}}
-		m := NewGuarded(s, NewGuard(o))
+		m := NewGuarded("users", s, NewGuard(o))
 		for range 3 {
 			_, _ = m.Authenticate(t.Context(), bob)
 		}
@@ -400,7 +400,7 @@ func TestGuardRecheck(t *testing.T) {
 			t.Errorf("asked %d times", s.rechecks)
 		}
 	})
-	if err := NewGuarded(&source{}, NewGuard(guarded)).Recheck(t.Context(), session); !errors.Is(err, ErrNotMine) {
+	if err := NewGuarded("users", &source{}, NewGuard(guarded)).Recheck(t.Context(), session); !errors.Is(err, ErrNotMine) {
 		t.Errorf("a method that cannot be asked again: %v", err)
 	}
 }
@@ -418,13 +418,14 @@ func (r *rechecked) Recheck(context.Context, *filters.Session) error { r.recheck
 func TestRecheckBesideUnavailable(t *testing.T) {
 	down, mine := &rechecked{says: ErrUnavailable}, &rechecked{says: errors.New("the user is gone")}
 	session := &filters.Session{Identity: isBob}
+	gone := errors.New("the user is gone")
 	for _, test := range []struct {
-		says error
-		ends bool
-	}{{errors.New("the user is gone"), true}, {nil, false}, {ErrNotMine, false}} {
+		says, want error
+	}{{gone, gone}, {nil, nil}, {ErrNotMine, ErrUnavailable}} {
 		mine.says = test.says
 		for _, chain := range []Chain{{down, mine}, {mine, down}} {
-			if err := chain.Recheck(t.Context(), session); (err != nil) != test.ends {
+			err := chain.Recheck(t.Context(), session)
+			if _, ended := errors.AsType[*packets.Error](err); ended != (test.want == gone) || !ended && !errors.Is(err, test.want) {
 				t.Errorf("beside %v: got %v", test.says, err)
 			}
 		}
@@ -490,7 +491,7 @@ func FuzzGuardKeys(f *testing.F) {
 
 func BenchmarkGuardWarm(b *testing.B) {
 	s := &source{answer: says(isBob, nil)}
-	m := NewGuarded(s, NewGuard(guarded.remembering(time.Hour, 0)))
+	m := NewGuarded("users", s, NewGuard(guarded.remembering(time.Hour, 0)))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := m.Authenticate(b.Context(), bob); err != nil {
@@ -500,4 +501,33 @@ func BenchmarkGuardWarm(b *testing.B) {
 	if s.asked.Load() != 1 {
 		b.Errorf("asked %d times", s.asked.Load())
 	}
+}
+
+// TestRecheckOfOthers: a source is not asked about the session of another method,
+// so that its being down keeps nobody else's.
+func TestRecheckOfOthers(t *testing.T) {
+	s := &rechecked{says: ErrUnavailable}
+	m := NewGuarded("other", s, NewGuard(guarded))
+	if err := m.Recheck(t.Context(), &filters.Session{Identity: isBob}); !errors.Is(err, ErrNotMine) || s.rechecks != 0 {
+		t.Errorf("got %v after %d questions", err, s.rechecks)
+	}
+}
+
+// TestGuardHurry: a login whose own time is over says nothing of the source.
+func TestGuardHurry(t *testing.T) {
+	inTime(t, guarded, func(s *source, m *Guarded, ask func(error, int64)) {
+		s.answer = func(ctx context.Context) (filters.Identity, error) {
+			<-ctx.Done()
+			return filters.Identity{}, ctx.Err()
+		}
+		for range 2 * guarded.Failures {
+			ctx, cancel := context.WithTimeout(context.Background(), guarded.Timeout/2)
+			if _, err := m.Authenticate(ctx, bob); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			cancel()
+		}
+		s.answer = says(isBob, nil)
+		ask(nil, int64(2*guarded.Failures+1))
+	})
 }

@@ -60,11 +60,8 @@ func will(f *filter, _ *filters.Session, p *packets.Packet) (filters.Verdict, bo
 
 // owner keeps the sessions of one identity from all others: who takes over a
 // Client Identifier reads what the session has queued, or wipes it.
-func owner(f *filter, s *filters.Session, _ *packets.Packet) (filters.Verdict, bool) {
-	if !f.ClientIDs.Match(s) {
-		return end(packets.ClientIdentifierNotValid, "C14: client_id.match allows the user no such client identifier")
-	}
-	if s.Owner == s.Identity.Username {
+func owner(_ *filter, s *filters.Session, _ *packets.Packet) (filters.Verdict, bool) {
+	if s.Owner == s.Identity.Principal() {
 		return pass()
 	}
 	return end(packets.ClientIdentifierNotValid, "C14: the client identifier belongs to another user")

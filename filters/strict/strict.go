@@ -22,8 +22,6 @@ type Options struct {
 	Off    packets.Checks // not made
 	Limits Limits
 	Broker *Broker
-
-	ClientIDs filters.ClientIDs // that each identity may use
 }
 
 // Limits bound what one client may ask for. Zero means no limit.

@@ -23,7 +23,7 @@ func (b *builder) newHTTP(path string, m configs.Method) authn.Authenticator {
 		Name: m.Name, URL: m.URL, Contract: m.Contract, Form: m.Body == "form", Answer: m.Answer, Token: token,
 		Client: authn.NewHTTPClient(pool, m.MaxConnections, m.Timeout),
 	})
-	return authn.NewGuarded(method, b.guard(m))
+	return authn.NewGuarded(m.Name, method, b.guard(m))
 }
 
 // checkBearer refuses what no request could carry in a header.

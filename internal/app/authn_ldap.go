@@ -40,5 +40,5 @@ func (b *builder) newLDAP(path string, m configs.Method) (authn.Authenticator, e
 		return fail("", err)
 	}
 	b.closeLater(method)
-	return authn.NewGuarded(method, b.guard(m)), nil
+	return authn.NewGuarded(m.Name, method, b.guard(m)), nil
 }

@@ -37,7 +37,7 @@ func (b *builder) newRedis(path string, m configs.Method) (authn.Authenticator, 
 		return fail(".url", err)
 	}
 	b.closeLater(source)
-	return authn.NewGuarded(password.NewStored(m.Name, source, b.shared.pool), b.guard(m)), nil
+	return authn.NewGuarded(m.Name, password.NewStored(m.Name, source, b.shared.pool), b.guard(m)), nil
 }
 
 // userTemplate reads a template that tells users apart by nothing but their name:

@@ -18,5 +18,5 @@ func (b *builder) newSQL(m configs.Method) (authn.Authenticator, error) {
 		return nil, err
 	}
 	b.closeLater(source)
-	return authn.NewGuarded(password.NewStored(m.Name, source, b.shared.pool), b.guard(m)), nil
+	return authn.NewGuarded(m.Name, password.NewStored(m.Name, source, b.shared.pool), b.guard(m)), nil
 }

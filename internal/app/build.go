@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ type built struct {
 	broker     *backend.Server
 	handshakes chan struct{}
 	clientIDs  filters.ClientIDs
-	upstream   filters.Filter // what the CONNECT of clients becomes
+	upstream   filters.Chain // what makes another CONNECT of the client's
 	staples    []*ocsp.Staple
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
@@ -235,21 +236,21 @@ func newQuota(l *configs.Limits) *quota.Quota {
 // policy makes the policy of listener i.
 func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
-	o, chain, certificates := b.strict(), b.chain(l.Authn), b.tls[i]
+	o, chain := b.strict(), b.chain(l.Authn)
 	return &proxy.Policy{
 		Listener: l.Name,
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    chain,
-		Up:       filters.Chain{b.upstream, b.quota, strict.Up(o), b.authz}, // what will be refused costs quota too
+		Up:       append(slices.Clone(b.upstream), b.quota, strict.Up(o), b.authz), // what will be refused costs quota too
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
-		AssignID: b.clientIDs.Assign,
 		Silent:   l.Silent,
 		Lax:      o.Lax(),
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
 
+		ClientIDs:     b.clientIDs,
 		ProxyProtocol: proxyProtocol[b.config.Backends[0].ProxyProtocol],
 
 		Limits: proxy.Limits{
@@ -265,12 +266,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
 		Handshakes: b.handshakes,
-		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
-			if err := recheckTLS(ctx, certificates, state.PeerCertificates); err != nil {
-				return err
-			}
-			return chain.Recheck(ctx, s)
-		},
+		Recheck:    b.recheck(b.tls[i], chain),
 	}
 }
 
@@ -282,7 +278,11 @@ func (b *builder) retiredPolicy() *proxy.Policy {
 		all = append(all, b.chain([]string{m.Name})...)
 	}
 	p := *b.policies[0]
-	p.Recheck = func(ctx context.Context, s *filters.Session, _ tls.ConnectionState) error { return all.Recheck(ctx, s) }
+	p.Authn = all
+	recheck := b.recheck(nil, all)
+	p.Recheck = func(ctx context.Context, s *filters.Session, _ tls.ConnectionState) error {
+		return recheck(ctx, s, tls.ConnectionState{}) // whose listener is gone has no authorities to ask
+	}
 	return &p
 }
 
@@ -300,8 +300,7 @@ func (b *builder) strict() strict.Options {
 			Subscriptions:       limits.MaxSubscriptions,
 			UserProperties:      limits.MaxUserProperties,
 		},
-		Broker:    b.shared.broker,
-		ClientIDs: b.clientIDs,
+		Broker: b.shared.broker,
 	}
 }
 

@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"time"
 
@@ -63,15 +61,6 @@ func (b *builder) inheritStaples(last *built) {
 			s.Inherit(before)
 		}
 	}
-}
-
-// recheckTLS verifies the certificates of a running session again. It does not end
-// because of a responder that does not answer.
-func recheckTLS(ctx context.Context, t *proxy.TLS, certs []*x509.Certificate) error {
-	if err := t.Recheck(ctx, certs); !errors.Is(err, ocsp.ErrNoAnswer) {
-		return err
-	}
-	return nil
 }
 
 // unanswered notes a certificate that was accepted though nobody could say whether it

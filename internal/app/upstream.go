@@ -22,17 +22,12 @@ func (b *builder) buildUpstream() {
 		}
 		b.clientIDs = append(b.clientIDs, ids...)
 	}
-	var credentials *rewrite.Credentials
-	if len(b.config.Backends) > 0 {
-		credentials = b.credentials("backends[0].credentials", b.config.Backends[0].Credentials)
+	if len(b.config.Backends) > 0 && b.config.Backends[0].Credentials.Mode != configs.CredentialsPass {
+		b.upstream = filters.Chain{b.credentials("backends[0].credentials", b.config.Backends[0].Credentials)}
 	}
-	b.upstream = rewrite.Connect(credentials)
 }
 
 func (b *builder) credentials(path string, c configs.Credentials) *rewrite.Credentials {
-	if c.Mode == configs.CredentialsPass {
-		return nil
-	}
 	own := &rewrite.Credentials{Replace: c.Mode == configs.CredentialsReplace}
 	if !own.Replace || c.Username == "" {
 		return own

@@ -35,7 +35,7 @@ func NewStored(name string, source Source, pool *Pool) *Stored {
 }
 
 // Authenticate answers for the users of the store as Authenticator.Authenticate
-// does for those of a file. A password that could be nobody's is not asked about.
+// does for those of a file.
 func (a *Stored) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
 	if !c.HasUsername || c.Username == "" {
 		return filters.Identity{}, authn.ErrNotMine
