@@ -49,7 +49,7 @@ func (c *conn) username() string {
 	if c.sess.Identity.Method != "" {
 		return c.sess.Identity.Username
 	}
-	if tokenLike(c.connect.Username) {
+	if name := c.connect.Username; len(name) > 0 && c.policy.SecretNames || tokenLike(name) {
 		return "[token]"
 	}
 	return string(c.connect.Username)

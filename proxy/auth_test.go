@@ -376,3 +376,21 @@ func TestManyAuths(t *testing.T) {
 		}
 	})
 }
+
+// TestSecretNames: a name that may be a token is not logged before it is somebody's.
+func TestSecretNames(t *testing.T) {
+	each(t, func(t *testing.T, v packets.Version) {
+		h := open(t, func(p *proxy.Policy) { p.SecretNames = true })
+		defer h.close()
+		client := h.dial(v)
+		client.Send(mqtttest.Connect(v, "device", mqtttest.Login("opaque-token", "wrong")))
+		client.Expect("It is refused.", mqtttest.Connack(v, packets.BadUserNameOrPassword))
+		h.expectEnd("refused bad_credentials")
+		h.session(v, mqtttest.Login("bob", "x"))
+		for i, line := range h.audit.all() {
+			if want := []string{"username=[token]", "username=bob"}[min(i, 1)]; !strings.Contains(line, want) {
+				t.Errorf("line %d: %s, want %s", i, line, want)
+			}
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -263,6 +264,48 @@ func (payloads) Filter(_ time.Time, _ *filters.Session, p *packets.Packet) filte
 		return filters.Withhold("payload")
 	}
 	return filters.Pass()
+}
+
+// TestRecheckLater: of whom nobody can say now is asked again, until somebody can or
+// another policy is in force.
+func TestRecheckLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		client, _ := h.session(packets.V5, mqtttest.Login("eve", "x"))
+		asked := 0
+		silent := func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
+			if asked++; asked <= 2 {
+				return fmt.Errorf("users: %w", filters.ErrUnavailable)
+			}
+			return noEve(ctx, s, state)
+		}
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) { p.Recheck = silent }))
+		client.ExpectSilence("Nobody can say anything yet.", 2*time.Second)
+		client.Expect("It ends.", mqtttest.Disconnect(packets.V5, packets.NotAuthorized))
+		h.expectEnd("ended identity_revoked")
+		if asked != 3 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		client, _ := h.session(packets.V5, mqtttest.Login("eve", "x"))
+		asked := 0
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) {
+			p.Recheck = func(context.Context, *filters.Session, tls.ConnectionState) error {
+				asked++
+				return filters.ErrUnavailable
+			}
+		}))
+		synctest.Wait()
+		h.listener.SetPolicy(h.newPolicy())
+		client.ExpectSilence("The session goes on.", time.Hour)
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
 }
 
 func noEve(_ context.Context, s *filters.Session, _ tls.ConnectionState) error {

@@ -45,6 +45,10 @@ type Policy struct {
 	// Silent gives clients that are refused no CONNACK.
 	Silent bool
 
+	// SecretNames says that clients may send what is secret for a user name, such as
+	// a token: it is not logged before it has proved to be somebody's name.
+	SecretNames bool
+
 	Lax, LaxDown packets.Checks // checks of the codec that clients, and the broker, may fail
 
 	// Sessions knows whose client identifiers are. Nil knows nothing: any client

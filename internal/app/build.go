@@ -246,6 +246,9 @@ func (b *builder) policy(i int) *proxy.Policy {
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
 		Silent:   l.Silent,
+
+		SecretNames: b.secretNames(l.Authn),
+
 		Lax:      o.Lax(),
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
@@ -323,6 +326,16 @@ func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
 		release, refusal := gate.Admit(now, addr)
 		return release, string(refusal)
 	}
+}
+
+// secretNames reports whether a method of these names takes tokens for user names.
+func (b *builder) secretNames(names []string) bool {
+	return slices.ContainsFunc(b.config.Authn, func(m configs.Method) bool {
+		asked := slices.Contains(names, m.Name) || slices.ContainsFunc(b.config.Authn, func(all configs.Method) bool {
+			return slices.Contains(names, all.Name) && slices.Contains(all.Of, m.Name)
+		})
+		return asked && (m.In == "username" || m.Contract == "go-auth-jwt")
+	})
 }
 
 // chain returns the methods of these names in order. One that could not be

@@ -41,3 +41,18 @@ func TestOtherMethods(t *testing.T) {
 		})
 	}
 }
+
+func TestSecretNames(t *testing.T) {
+	b := &builder{built: &built{config: &configs.Config{Authn: []configs.Method{
+		{Name: "people", Type: configs.MethodPassword},
+		{Name: "tokens", Type: configs.MethodJWT, In: "username"},
+		{Name: "remote", Type: configs.MethodHTTP, Contract: "go-auth-jwt"},
+		{Name: "usual", Type: configs.MethodJWT, In: "password"},
+		{Name: "both", Type: configs.MethodAll, Of: []string{"people", "tokens"}},
+	}}}}
+	for name, want := range map[string]bool{"people": false, "tokens": true, "remote": true, "usual": false, "both": true} {
+		if got := b.secretNames([]string{name}); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
