@@ -40,7 +40,7 @@ func (s settings) yaml() string {
 		s.rules = []string{`{allow: [publish, subscribe], topics: ["#"]}`}
 	}
 	if s.limits == "" {
-		s.limits = "{}"
+		s.limits = "{connect_timeout: 60s}" // for the sources of identities, on a busy machine
 	}
 	if s.admin == "" {
 		s.admin = "127.0.0.1:0"

@@ -28,6 +28,8 @@ type authorityWithOCSP struct {
 	process *process
 	url     string
 	index   map[string]string // the lines of its database, by name
+
+	versions int // of the database, that were replaced
 }
 
 // startOCSP starts a responder that knows no certificate yet.
@@ -90,6 +92,9 @@ func (a *authorityWithOCSP) enter(t *testing.T, dir, name, revoked string) {
 func (a *authorityWithOCSP) putIndex(t *testing.T) {
 	t.Helper()
 	write(t, a.file("next.txt"), strings.Join(slices.Sorted(maps.Values(a.index)), ""))
+	// The old one stays, so that no later one takes its inode and passes for it.
+	a.versions++
+	_ = os.Link(a.file("index.txt"), a.file(fmt.Sprintf("index-%d.txt", a.versions))) // there is none the first time
 	if err := os.Rename(a.file("next.txt"), a.file("index.txt")); err != nil {
 		t.Fatal(err)
 	}
