@@ -192,6 +192,7 @@ func TestHandshakeSlots(t *testing.T) {
 		broker.Expect("A free slot serves the next.", mqtttest.Disconnect(packets.V5, packets.Success))
 
 		expectEnd(t, waits, "Who does not go on is closed.")
+		synctest.Wait() // it is counted after
 		if n := h.seen.count("refused tls_handshake"); n != 3 {
 			t.Errorf("%d handshakes refused, want 3", n)
 		}
