@@ -228,6 +228,7 @@ func TestRenewedRules(t *testing.T) {
 		h := open(t)
 		defer h.close()
 		client, broker := h.enhanced("bob")
+		synctest.Wait() // until both directions run
 		before := h.filters.Load()
 		client.Send(mqtttest.Auth(packets.ReAuthenticate, "test", "bob until 1h"))
 		client.Expect("It has succeeded.", packets.AppendAuth(nil, packets.Success, mqtttest.Text(packets.AuthenticationMethod, "test")))
