@@ -167,6 +167,7 @@ func TestMemoryOfHostileClients(t *testing.T) {
 		t.Errorf("%v bytes of heap with %d hostile clients, want at most %d", heap, clients, bound)
 	}
 	publish(t, s.as("alice"), "-q", "1", "-t", "a", "-m", payload("x"))
+	b.out.await(t, "Received PUBLISH", 1) // its log may come later than its answer
 	if n := b.connections(); n != 1 {
 		t.Errorf("the broker has seen %d connections, want that of the one client", n)
 	}

@@ -18,6 +18,7 @@ import (
 type Identity struct {
 	Username string // empty: anonymous
 	Method   string // the configured name of the method that vouches for it
+	Kind     string // what that method was when it did; who asks again may compare it
 
 	Expires time.Time // when the method no longer vouches for it; zero: never
 

@@ -51,7 +51,7 @@ func (c *conn) authenticate(p *packets.Packet) (*packets.Packet, error) {
 	if c.auth.method == "" {
 		ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
 		defer cancel()
-		id, err = c.policy.Authn.Authenticate(ctx, c.credentials())
+		id, err = c.authenticator().Authenticate(ctx, c.credentials())
 	} else {
 		if p, err = c.rewritten(p, bytes.Clone(p.Raw)); err != nil { // the buffer is needed
 			return nil, err
@@ -65,6 +65,9 @@ func (c *conn) authenticate(p *packets.Packet) (*packets.Packet, error) {
 	c.listener.server.observer.Authenticated(id.Method, "accepted")
 	return p, nil
 }
+
+// authenticator is that of now: the connection may have come before a reload.
+func (c *conn) authenticator() Authenticator { return c.listener.policy.Load().Authn }
 
 func (c *conn) credentials() filters.Credentials {
 	return filters.Credentials{
@@ -106,7 +109,7 @@ const maxAuthSteps = 8
 
 // converse authenticates a client by AUTH packets, which end here.
 func (c *conn) converse() (filters.Identity, error) {
-	d, err := c.policy.Authn.Begin(c.credentials())
+	d, err := c.authenticator().Begin(c.credentials())
 	if err != nil {
 		return filters.Identity{}, err
 	}
@@ -201,7 +204,7 @@ func (c *conn) reauthenticate(p *packets.Packet) (filters.Verdict, error) {
 		return filters.Verdict{}, errAuthOrder
 	}
 	if a.dialogue == nil {
-		d, err := c.listener.policy.Load().Authn.Begin(c.credentials())
+		d, err := c.authenticator().Begin(c.credentials())
 		if err != nil {
 			return filters.Verdict{}, c.notRenewed(err)
 		}

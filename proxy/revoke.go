@@ -94,10 +94,19 @@ func (s *sessions) recheck(l *Listener, p *Policy) {
 			running = append(running, c)
 		}
 	}
+	s.askLater(running, l, p, 0)
+}
+
+// askLater asks p about sessions until it is known of each whether p admits it. It
+// is called while there are sessions, so that Shutdown waits for it.
+func (s *sessions) askLater(running []*conn, l *Listener, p *Policy, first time.Duration) {
 	if len(running) == 0 {
 		return
 	}
-	s.wg.Go(func() { // while there are sessions, so that Shutdown waits for it
+	s.wg.Go(func() {
+		if first > 0 && !s.pause(first) {
+			return
+		}
 		for pause := firstRecheck; len(running) > 0 && l.policy.Load() == p; pause = min(2*pause, maxRecheck) {
 			if running = askAbout(running, l, p); len(running) > 0 && !s.pause(pause) {
 				return

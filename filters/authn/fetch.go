@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -21,6 +22,11 @@ func NewHTTPClient(cas *x509.CertPool, connections int, timeout time.Duration) *
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
+			// net/http goes on to connect when the request is over, and the connection
+			// counts: without these, a service that hangs would use them all up.
+			DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
+			TLSHandshakeTimeout: timeout,
+
 			TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
 			MaxConnsPerHost:        connections,
 			MaxIdleConnsPerHost:    connections,
@@ -55,6 +61,17 @@ func Send(ctx context.Context, client *http.Client, r *http.Request) (Reply, err
 		return Reply{}, fmt.Errorf("%s %s: the answer is larger than %d bytes", r.Method, r.URL.Host, maxReply)
 	}
 	return Reply{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+}
+
+// Blames reports whether a status says that what was sent is wrong. As a client may
+// have chosen that, it is no sign that the service fails.
+func (r Reply) Blames() bool {
+	switch r.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return false
 }
 
 // withoutURL takes off the cover in which net/http tells the whole URL.

@@ -236,12 +236,12 @@ func newQuota(l *configs.Limits) *quota.Quota {
 // policy makes the policy of listener i.
 func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
-	o, chain := b.strict(), b.chain(l.Authn)
+	o, methods := b.strict(), b.vouched(b.chain(l.Authn))
 	return &proxy.Policy{
 		Listener: l.Name,
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
-		Authn:    chain,
+		Authn:    methods,
 		Up:       append(slices.Clone(b.upstream), b.quota, strict.Up(o), b.authz), // what will be refused costs quota too
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
@@ -269,22 +269,30 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
 		Handshakes: b.handshakes,
-		Recheck:    b.recheck(b.tls[i], chain),
+		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
+			return methods.recheck(ctx, b.tls[i], s, state.PeerCertificates)
+		},
 	}
 }
 
 // retiredPolicy is under which sessions go on whose listener is gone: the rules of
 // now, which all listeners share, for clients that any method still vouches for.
+// Certificates are verified by the listener that has the name now; if there is none,
+// nobody can say what they are worth.
 func (b *builder) retiredPolicy() *proxy.Policy {
 	var all authn.Chain
 	for _, m := range b.config.Authn {
 		all = append(all, b.chain([]string{m.Name})...)
 	}
+	methods := b.vouched(all)
 	p := *b.policies[0]
-	p.Authn = all
-	recheck := b.recheck(nil, all)
-	p.Recheck = func(ctx context.Context, s *filters.Session, _ tls.ConnectionState) error {
-		return recheck(ctx, s, tls.ConnectionState{}) // whose listener is gone has no authorities to ask
+	p.Authn = methods
+	p.Recheck = func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
+		at := slices.IndexFunc(b.config.Listeners, func(l configs.Listener) bool { return l.Name == s.Listener })
+		if at < 0 {
+			return methods.recheck(ctx, nil, s, state.PeerCertificates)
+		}
+		return methods.recheck(ctx, b.tls[at], s, state.PeerCertificates)
 	}
 	return &p
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,24 +13,61 @@ import (
 	"github.com/mqttward/mqttward/proxy"
 )
 
-// recheck returns what running sessions are asked when the configuration comes into
-// force: whether chain still vouches for them and t for their certificates. That one
-// of these cannot say now does not hide that the other has ended the session.
-func (b *builder) recheck(t *proxy.TLS, chain authn.Chain) func(context.Context, *filters.Session, tls.ConnectionState) error {
-	others := b.otherMethods()
-	return func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
-		if others[s.Identity.Method] {
-			return fmt.Errorf("the method %q is another one now", s.Identity.Method)
-		}
-		certificates := recheckTLS(ctx, t, state.PeerCertificates)
-		if certificates != nil && !errors.Is(certificates, filters.ErrUnavailable) {
-			return certificates
-		}
-		if err := chain.Recheck(ctx, s); err != nil {
-			return err
-		}
+// vouched is a chain that notes in an identity what the method is that vouches for
+// it. For whom a method of one kind has vouched, one of another under the same name
+// does not.
+type vouched struct {
+	authn.Chain
+	kinds map[string]string // of the methods, by name
+}
+
+func (b *builder) vouched(chain authn.Chain) vouched { return vouched{chain, kinds(b.config)} }
+
+// Authenticate notes the kind.
+func (v vouched) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
+	id, err := v.Chain.Authenticate(ctx, c)
+	id.Kind = v.kinds[id.Method]
+	return id, err
+}
+
+// Begin is Authenticate for dialogues.
+func (v vouched) Begin(c filters.Credentials) (filters.Dialogue, error) {
+	d, err := v.Chain.Begin(c)
+	if err != nil {
+		return nil, err
+	}
+	return vouchedDialogue{d, v.kinds}, nil
+}
+
+type vouchedDialogue struct {
+	filters.Dialogue
+	kinds map[string]string
+}
+
+// Next notes the kind.
+func (d vouchedDialogue) Next(ctx context.Context, data filters.Secret) ([]byte, *filters.Identity, error) {
+	answer, id, err := d.Dialogue.Next(ctx, data)
+	if id != nil {
+		id.Kind = d.kinds[id.Method]
+	}
+	return answer, id, err
+}
+
+// recheck asks about a running session when the configuration comes into force:
+// whether v still vouches for it and t for its certificates. That one of these
+// cannot say now does not hide that the other has ended the session.
+func (v vouched) recheck(ctx context.Context, t *proxy.TLS, s *filters.Session, certs []*x509.Certificate) error {
+	if kind, known := v.kinds[s.Identity.Method]; known && kind != s.Identity.Kind {
+		return fmt.Errorf("the method %q is another one now", s.Identity.Method)
+	}
+	certificates := recheckTLS(ctx, t, certs)
+	if certificates != nil && !errors.Is(certificates, filters.ErrUnavailable) {
 		return certificates
 	}
+	if err := v.Recheck(ctx, s); err != nil {
+		return err
+	}
+	return certificates
 }
 
 // recheckTLS verifies the certificates of a running session again. It does not end
@@ -42,20 +78,6 @@ func recheckTLS(ctx context.Context, t *proxy.TLS, certs []*x509.Certificate) er
 		return filters.ErrUnavailable
 	}
 	return err
-}
-
-// otherMethods returns the names that mean another kind of method than before the
-// reload: for whom the old one vouched, the new one does not.
-func (b *builder) otherMethods() map[string]bool {
-	others := map[string]bool{}
-	if b.last == nil {
-		return others
-	}
-	before, now := kinds(b.last.config), kinds(b.config)
-	for name, kind := range now {
-		others[name] = before[name] != "" && before[name] != kind
-	}
-	return others
 }
 
 // kinds returns what each method is, by its name: its type and, of type all, those

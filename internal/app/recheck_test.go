@@ -1,15 +1,17 @@
 package app
 
 import (
-	"maps"
+	"context"
 	"testing"
 
 	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/filters/authn"
 )
 
-// TestOtherMethods: a name that means another method does not vouch for those whom
-// the old one let in.
-func TestOtherMethods(t *testing.T) {
+// TestKinds: a name that means another method does not vouch for those whom the old
+// one let in, however many reloads there were since.
+func TestKinds(t *testing.T) {
 	password := configs.Method{Name: "people", Type: configs.MethodPassword}
 	token := configs.Method{Name: "people", Type: configs.MethodJWT}
 	cert := configs.Method{Name: "cert", Type: configs.MethodCertificate}
@@ -17,29 +19,54 @@ func TestOtherMethods(t *testing.T) {
 	less := configs.Method{Name: "both", Type: configs.MethodAll, Of: []string{"people"}}
 	tests := []struct {
 		name        string
+		method      string
 		before, now []configs.Method
-		want        map[string]bool
+		another     bool
 	}{
-		{"the same", []configs.Method{password, cert, both}, []configs.Method{password, cert, both}, nil},
-		{"another order", []configs.Method{password, cert}, []configs.Method{cert, password}, nil},
-		{"a new one", []configs.Method{password}, []configs.Method{password, cert}, nil},
-		{"another type", []configs.Method{password, cert}, []configs.Method{token, cert}, map[string]bool{"people": true}},
-		{"another part", []configs.Method{password, cert, both}, []configs.Method{token, cert, both}, map[string]bool{"people": true, "both": true}},
-		{"other parts", []configs.Method{password, cert, less}, []configs.Method{password, cert, both}, map[string]bool{"both": true}},
+		{"the same", "both", []configs.Method{password, cert, both}, []configs.Method{password, cert, both}, false},
+		{"another order", "people", []configs.Method{password, cert}, []configs.Method{cert, password}, false},
+		{"another type", "people", []configs.Method{password, cert}, []configs.Method{token, cert}, true},
+		{"another part", "both", []configs.Method{password, cert, both}, []configs.Method{token, cert, both}, true},
+		{"other parts", "both", []configs.Method{password, cert, less}, []configs.Method{password, cert, both}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &builder{
-				built: &built{config: &configs.Config{Authn: tt.now}},
-				last:  &built{config: &configs.Config{Authn: tt.before}},
+			yes := authn.Chain{willing{tt.method}}
+			before := vouched{yes, kinds(&configs.Config{Authn: tt.before})}
+			now := vouched{yes, kinds(&configs.Config{Authn: tt.now})}
+			id, err := before.Authenticate(t.Context(), filters.Credentials{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			got := b.otherMethods()
-			maps.DeleteFunc(got, func(_ string, other bool) bool { return !other })
-			if !maps.Equal(got, tt.want) {
-				t.Errorf("got %v, want %v", got, tt.want)
+			d, err := before.Begin(filters.Credentials{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, same, err := d.Next(t.Context(), nil)
+			if err != nil || same.Kind != id.Kind {
+				t.Errorf("a dialogue gives %+v, %v, want %+v", same, err, id)
+			}
+			s := &filters.Session{Identity: id}
+			if err := now.recheck(t.Context(), nil, s, nil); (err != nil) != tt.another {
+				t.Errorf("got %v", err)
 			}
 		})
 	}
+}
+
+// willing is a method that accepts everybody, always.
+type willing struct{ name string }
+
+func (w willing) Authenticate(context.Context, filters.Credentials) (filters.Identity, error) {
+	return filters.Identity{Username: "bob", Method: w.name}, nil
+}
+
+func (w willing) Recheck(context.Context, *filters.Session) error { return nil }
+
+func (w willing) Begin(filters.Credentials) (filters.Dialogue, error) { return w, nil }
+
+func (w willing) Next(context.Context, filters.Secret) ([]byte, *filters.Identity, error) {
+	return nil, &filters.Identity{Username: "bob", Method: w.name}, nil
 }
 
 func TestSecretNames(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -60,6 +61,8 @@ func newClient(o Options) client {
 		// Answers are asked for seldom: a connection that is kept would outlive us.
 		Transport: &http.Transport{
 			DisableKeepAlives:      true,
+			DialContext:            (&net.Dialer{Timeout: o.Timeout}).DialContext, // as a request that is over does not end it
+			TLSHandshakeTimeout:    o.Timeout,
 			TLSClientConfig:        &tls.Config{RootCAs: o.CAs, MinVersion: tls.VersionTLS12},
 			MaxResponseHeaderBytes: maxAnswer,
 		},

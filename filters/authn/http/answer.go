@@ -11,11 +11,13 @@ import (
 )
 
 // status makes of a status that gives no answer the refusal or the failure that it
-// stands for. Of what is not there or asked in the wrong way the client can know
-// nothing.
+// stands for.
 func status(r authn.Reply) error {
 	if r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden {
 		return wrong("the service refuses")
+	}
+	if r.Blames() {
+		return wrong(fmt.Sprintf("the service answers with status %d", r.Status))
 	}
 	return fmt.Errorf("the service answers with status %d", r.Status)
 }

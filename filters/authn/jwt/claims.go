@@ -59,6 +59,12 @@ const (
 func (c claims) flat() map[string]string {
 	all := map[string]string{}
 	c.flatten("", maxClaimDepth, all)
+	for name := range c {
+		if strings.Contains(name, ".") { // it hides what is within others, as in at
+			delete(all, name)
+			claims{name: c[name]}.flatten("", 1, all)
+		}
+	}
 	if len(all) > maxClaims {
 		for _, name := range slices.Sorted(maps.Keys(all))[maxClaims:] {
 			delete(all, name)

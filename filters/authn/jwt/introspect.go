@@ -64,6 +64,9 @@ func (i *Introspection) ask(ctx context.Context, token string) (claims, error) {
 	if err != nil {
 		return nil, fmt.Errorf("introspection: %w", err)
 	}
+	if reply.Blames() {
+		return nil, refused("the authorization server answers %d to the token", reply.Status)
+	}
 	if reply.Status != http.StatusOK {
 		return nil, fmt.Errorf("introspection: the server answers %d", reply.Status)
 	}

@@ -71,6 +71,9 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 		return "", nil, nil
 	}
 	rows, err := s.column(ctx, s.query, username, 1)
+	if impossible(err, username) { // no row can have the name
+		return "", nil, nil
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -79,7 +82,11 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 	}
 	if s.groupsQuery != "" {
 		// Also for somebody unknown: the time must not tell who is.
-		if groups, err = s.column(ctx, s.groupsQuery, username, maxGroups+1); err != nil {
+		groups, err = s.column(ctx, s.groupsQuery, username, maxGroups+1)
+		if impossible(err, username) { // none of some groups could be the one that a rule denies
+			return "", nil, unusable("the groups of the user cannot be read")
+		}
+		if err != nil {
 			return "", nil, err
 		}
 	}
@@ -88,7 +95,7 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 		return "", nil, nil
 	case len(groups) > maxGroups:
 		// To leave some out could be to leave out the one that a rule denies.
-		return "", nil, unusable("the user has more than %d groups", maxGroups)
+		return "", nil, unusable(fmt.Sprintf("the user has more than %d groups", maxGroups))
 	}
 	return hash, slices.DeleteFunc(groups, func(g string) bool { return g == "" }), nil
 }
@@ -97,12 +104,12 @@ func (s *Source) User(ctx context.Context, username string) (hash string, groups
 func (s *Source) column(ctx context.Context, query, username string, limit int) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, query, username)
 	if err != nil {
-		return nil, failure(err, username)
+		return nil, failure(err)
 	}
 	defer rows.Close() //nolint:errcheck // what was read is whole
 	names, err := rows.Columns()
 	if err != nil {
-		return nil, failure(err, username)
+		return nil, failure(err)
 	}
 	if len(names) != 1 && len(names) != 2 {
 		return nil, fmt.Errorf("a query of the database returns %d columns, not one or two", len(names))
@@ -115,28 +122,25 @@ func (s *Source) column(ctx context.Context, query, username string, limit int) 
 	var values []string
 	for len(values) < limit && rows.Next() {
 		if err := rows.Scan(places...); err != nil {
-			return nil, failure(err, username)
+			return nil, failure(err)
 		}
 		if len(cells) == 2 && string(cells[1]) != username {
 			continue
 		}
 		if len(cells[0]) > maxValue {
-			return nil, unusable("a value for the user in the database has more than %d bytes", maxValue)
+			return nil, unusable(fmt.Sprintf("a value for the user in the database has more than %d bytes", maxValue))
 		}
 		values = append(values, string(cells[0]))
 	}
-	return values, failure(rows.Err(), username)
+	if err := rows.Err(); err != nil {
+		return nil, failure(err)
+	}
+	return values, nil
 }
 
-// failure is the error of a query, nil if it says that no row can have the name.
-func failure(err error, username string) error {
-	if err == nil || impossible(err, username) {
-		return nil
-	}
-	return fmt.Errorf("asking the database: %w", err)
-}
+func failure(err error) error { return fmt.Errorf("asking the database: %w", err) }
 
 // unusable is the answer about a user who cannot be judged by what is stored.
-func unusable(format string, n int) error {
-	return &packets.Error{Code: packets.ServerUnavailable, Msg: fmt.Sprintf(format, n)}
+func unusable(why string) error {
+	return &packets.Error{Code: packets.ServerUnavailable, Msg: why}
 }
