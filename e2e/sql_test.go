@@ -169,3 +169,17 @@ func TestSQLMistakes(t *testing.T) {
 		checkMistake(t, filepath.Join(dir, "mqttward.yaml"), test.want)
 	}
 }
+
+// Of groups that cannot be read, one could be the one that a rule denies: the user
+// is refused, and nobody else.
+func TestSQLGroupsUnreadable(t *testing.T) {
+	t.Parallel()
+	b, d := startBroker(t), startPostgres(t)
+	d.add(t, "alice", "1", "operators")
+	d.add(t, "dave", "2")
+	p := startSQLProxy(t, b, d, d.authn(t, "SELECT group_name FROM", "SELECT CAST(CAST(group_name AS int) AS text) FROM"))
+	for range 6 { // more than open the breaker
+		p.refused5(t, proving("alice", password("alice")), 0x88)
+	}
+	p.connect5(t, proving("dave", password("dave")))
+}

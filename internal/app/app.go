@@ -99,7 +99,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		built.close(nil)
 		return nil, errors.Join(err, a.Shutdown())
 	}
-	for _, w := range cfg.Warnings() {
+	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
 	logs.Log.Info("ready", "version", b.Version, "config", path)

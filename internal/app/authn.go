@@ -60,7 +60,7 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 		method = b.newHTTP(path, m)
 	case configs.MethodSQL:
 		at = ".dsn_file"
-		method, err = b.newSQL(m)
+		method, err = b.newSQL(path, m)
 	case configs.MethodAnonymous:
 		method = anonymous.New(m.Name)
 	case configs.MethodRedis:

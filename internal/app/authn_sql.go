@@ -8,7 +8,7 @@ import (
 )
 
 // newSQL makes the method without connecting. What can be wrong is the DSN.
-func (b *builder) newSQL(m configs.Method) (authn.Authenticator, error) {
+func (b *builder) newSQL(path string, m configs.Method) (authn.Authenticator, error) {
 	dsn, err := secretIn(m.DSNFile)
 	if err != nil {
 		return nil, err
@@ -18,5 +18,8 @@ func (b *builder) newSQL(m configs.Method) (authn.Authenticator, error) {
 		return nil, err
 	}
 	b.closeLater(source)
+	if weak := source.Weak(); weak != "" {
+		b.warnings = append(b.warnings, b.config.Errorf(path+".dsn_file", "%s", weak).Error())
+	}
 	return authn.NewGuarded(m.Name, password.NewStored(m.Name, source, b.shared.pool), b.guard(m)), nil
 }

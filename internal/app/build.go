@@ -46,6 +46,7 @@ type built struct {
 	staples    []*ocsp.Staple
 	digest     [sha256.Size]byte // of the files, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
+	warnings   []string          // of what is allowed and weak, and shows only when it is built
 	keySets    map[keySource]*jwt.KeySet
 }
 

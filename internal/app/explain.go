@@ -48,7 +48,7 @@ func Check(path string, flags *pflag.FlagSet) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.built.config.Warnings(), nil
+	return append(e.built.config.Warnings(), e.built.warnings...), nil
 }
 
 // NewExplainer loads the configuration at path. The error is a configs.Errors

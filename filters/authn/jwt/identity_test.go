@@ -107,6 +107,12 @@ func TestFlatClaims(t *testing.T) {
 	if got := c.flat(); !maps.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	for range 20 { // whatever the order of the map
+		twice := claims{"a": map[string]any{"b": "within"}, "a.b": "as written"}
+		if v, _ := twice.at("a.b"); v != twice.flat()["a.b"] {
+			t.Errorf("templates have %v, rules %q", v, twice.flat()["a.b"])
+		}
+	}
 	many := claims{}
 	for i := range 100 {
 		many[fmt.Sprintf("%03d", i)] = "x"

@@ -28,9 +28,10 @@ const (
 // errDSN stands for the drivers' own errors, which quote the DSN.
 var errDSN = errors.New("is not a data source name as the driver wants it")
 
-func parse(driverName, dsn string) (driver.Connector, error) {
+// parse returns what connects, and what is weak in how it does, if anything.
+func parse(driverName, dsn string) (c driver.Connector, weak string, err error) {
 	if dsn == "" {
-		return nil, errors.New("is empty")
+		return nil, "", errors.New("is empty")
 	}
 	switch driverName {
 	case "postgres":
@@ -38,48 +39,73 @@ func parse(driverName, dsn string) (driver.Connector, error) {
 	case "mysql":
 		return parseMySQL(dsn)
 	case "sqlite":
-		return parseSQLite(dsn)
+		c, err = parseSQLite(dsn)
+		return c, "", err
 	}
-	return nil, errors.New("is for an unknown driver")
+	return nil, "", errors.New("is for an unknown driver")
 }
 
-func parsePostgres(dsn string) (driver.Connector, error) {
+// What is weak off this machine. Whoever can change what the database answers can log
+// in as anybody.
+const (
+	weakPlain      = "no TLS to the database: hashes cross the network in the clear, and anybody there can change them"
+	weakUnverified = "the certificate of the database is not verified: anybody on the network can pass for it"
+)
+
+func parsePostgres(dsn string) (driver.Connector, string, error) {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, errDSN
+		return nil, "", errDSN
 	}
-	plain := c.TLSConfig == nil && !local(c.Host)
 	for _, f := range c.Fallbacks {
-		plain = plain || f.TLSConfig == nil && !local(f.Host)
+		if f.TLSConfig == nil && c.TLSConfig != nil && !local(f.Host) { // prefer, which is the default too
+			return nil, "", errors.New("must have sslmode off this machine: verify-full, or disable for hashes that cross the network in the clear")
+		}
 	}
-	if plain && !strings.Contains(dsn, "sslmode") {
-		return nil, errors.New("must have sslmode off this machine: verify-full, or disable for hashes that cross the network in the clear")
+	weak := ""
+	switch t := c.TLSConfig; {
+	case local(c.Host):
+	case t == nil:
+		weak = weakPlain
+	case t.InsecureSkipVerify && t.VerifyPeerCertificate == nil && t.VerifyConnection == nil:
+		weak = weakUnverified
 	}
 	// Binds, without statements that the server would have to keep: they do not
 	// get on with PgBouncer.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	c.MaxProtocolMessageBodyLen = maxMessage
-	return stdlib.GetConnector(*c), nil
+	return stdlib.GetConnector(*c), weak, nil
 }
 
-func parseMySQL(dsn string) (driver.Connector, error) {
+func parseMySQL(dsn string) (driver.Connector, string, error) {
 	c, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, errDSN
+		return nil, "", errDSN
 	}
+	host, _, _ := net.SplitHostPort(c.Addr)
+	remote := c.Net == "tcp" && !local(host)
 	switch {
 	case c.MultiStatements:
-		return nil, errors.New("must not have multiStatements: one query asks for a user")
+		return nil, "", errors.New("must not have multiStatements: one query asks for a user")
 	case c.AllowAllFiles:
-		return nil, errors.New("must not have allowAllFiles: the server could read our files")
+		return nil, "", errors.New("must not have allowAllFiles: the server could read our files")
 	case c.InterpolateParams:
-		return nil, errors.New("must not have interpolateParams: the user name is bound to the query")
+		return nil, "", errors.New("must not have interpolateParams: the user name is bound to the query")
+	case remote && (c.TLSConfig == "" || c.TLSConfig == "preferred" || c.AllowFallbackToPlaintext):
+		return nil, "", errors.New("must have tls off this machine: true, or false for hashes that cross the network in the clear")
+	case remote && c.AllowCleartextPasswords && c.TLSConfig != "true":
+		return nil, "", errors.New("must not have allowCleartextPasswords without tls=true: anybody on the network could have our password")
 	}
-	if host, _, _ := net.SplitHostPort(c.Addr); c.Net == "tcp" && c.TLSConfig == "" && !local(host) {
-		return nil, errors.New("must have tls off this machine: true, or false for hashes that cross the network in the clear")
+	weak := ""
+	switch {
+	case remote && c.TLSConfig == "false":
+		weak = weakPlain
+	case remote && c.TLSConfig == "skip-verify":
+		weak = weakUnverified
 	}
 	c.Logger = &mysql.NopLogger{} // the errors say it
-	return mysql.NewConnector(c)
+	connector, err := mysql.NewConnector(c)
+	return connector, weak, err
 }
 
 // local reports whether host is this machine, or the folder of a socket.

@@ -40,6 +40,11 @@ func TestDSN(t *testing.T) {
 		{"postgres, words", "postgres", "host=db.example password='" + password, "data source name"},
 		{"postgres, perhaps in the clear", "postgres", "postgres://mqttward:" + password + "@db.example/users", "must have sslmode"},
 		{"postgres, another host", "postgres", "postgres://mqttward:" + password + "@localhost,db.example/users", "must have sslmode"},
+		{"postgres, rather not in the clear", "postgres", "host=db.example sslmode=prefer", "must have sslmode"},
+		{"postgres, sslmode as a name", "postgres", "host=db.example application_name=sslmode", "must have sslmode"},
+		{"mysql, rather not in the clear", "mysql", "mqttward@tcp(db.example)/users?tls=preferred", "must have tls"},
+		{"mysql, fallback", "mysql", "mqttward@tcp(db.example)/users?tls=true&allowFallbackToPlaintext=true", "must have tls"},
+		{"mysql, our password in the clear", "mysql", "mqttward:" + password + "@tcp(db.example)/users?tls=skip-verify&allowCleartextPasswords=true", "allowCleartextPasswords"},
 		{"mysql, perhaps in the clear", "mysql", "mqttward:" + password + "@tcp(db.example)/users", "must have tls"},
 		{"mysql, slash", "mysql", "mqttward:" + password + "@tcp(db.example:3306)", "data source name"},
 		{"mysql, value", "mysql", "mqttward@tcp(db.example:3306)/users?timeout=" + password, "data source name"},
@@ -64,6 +69,31 @@ func TestDSN(t *testing.T) {
 		case strings.Contains(fmt.Sprintf("%v %+v", err, errors.Unwrap(err)), password):
 			t.Errorf("%s: the error holds the password: %v", test.name, err)
 		}
+	}
+}
+
+func TestWeak(t *testing.T) {
+	for _, test := range []struct{ driver, dsn, want string }{
+		{"postgres", "host=db.example sslmode=verify-full", ""},
+		{"postgres", "host=db.example sslmode=verify-ca", ""},
+		{"postgres", "host=db.example sslmode=require", weakUnverified},
+		{"postgres", "host=db.example sslmode=disable", weakPlain},
+		{"postgres", "host=127.0.0.1 sslmode=disable", ""},
+		{"mysql", "u@tcp(db.example)/users?tls=true", ""},
+		{"mysql", "u@tcp(db.example)/users?tls=skip-verify", weakUnverified},
+		{"mysql", "u@tcp(db.example)/users?tls=false", weakPlain},
+		{"mysql", "u@tcp(127.0.0.1)/users", ""},
+		{"sqlite", "users.db", ""},
+	} {
+		s, err := Open(test.driver, test.dsn, "SELECT 1", "", 1)
+		if err != nil {
+			t.Errorf("%s: %v", test.dsn, err)
+			continue
+		}
+		if s.Weak() != test.want {
+			t.Errorf("%s: %q, want %q", test.dsn, s.Weak(), test.want)
+		}
+		_ = s.Close()
 	}
 }
 

@@ -37,13 +37,17 @@ type Source struct {
 	db          *sql.DB
 	query       string
 	groupsQuery string // "": there are no groups
+	weak        string
 }
+
+// Weak returns what is weak in how the database is connected to, "" if nothing is.
+func (s *Source) Weak() string { return s.weak }
 
 // Open returns the database that dsn names in the form of its driver: postgres,
 // mysql or sqlite. Each query has one parameter, the user name: $1 for postgres,
 // ? for the others. Open does not connect.
 func Open(driver, dsn, query, groupsQuery string, maxConnections int) (*Source, error) {
-	c, err := parse(driver, dsn)
+	c, weak, err := parse(driver, dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +56,7 @@ func Open(driver, dsn, query, groupsQuery string, maxConnections int) (*Source, 
 	db.SetMaxIdleConns(maxConnections)
 	db.SetConnMaxIdleTime(maxIdle)
 	db.SetConnMaxLifetime(maxAge)
-	return &Source{db: db, query: query, groupsQuery: groupsQuery}, nil
+	return &Source{db: db, query: query, groupsQuery: groupsQuery, weak: weak}, nil
 }
 
 // Close ends the connections. Nobody may ask afterwards.
