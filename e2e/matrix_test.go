@@ -191,12 +191,11 @@ func (p *process) kill(t *testing.T) {
 // source down, in MQTT 3.1.1 and 5.0.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
 	for _, row := range methods {
 		name := runtime.FuncForPC(reflect.ValueOf(row).Pointer()).Name()
 		t.Run(name[strings.LastIndexByte(name, '.')+1:], func(t *testing.T) {
 			t.Parallel()
-			row(t).test(t, b)
+			row(t).test(t, startBroker(t))
 		})
 	}
 }

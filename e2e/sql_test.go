@@ -20,13 +20,12 @@ func startSQLProxy(t *testing.T, b *broker, d *database, authn string) *proxy {
 
 func TestSQL(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
 	for name, start := range map[string]func(*testing.T) *database{
 		"PostgreSQL": startPostgres, "MariaDB": startMariaDB, "SQLite": newSQLite,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := start(t)
+			b, d := startBroker(t), start(t) // of its own, for client identifiers
 			d.add(t, "alice", "operators", "others")
 			d.add(t, "dave")
 			d.exec(t, "INSERT INTO mqtt_users VALUES ('bob', NULL)")
@@ -95,11 +94,10 @@ func TestSQLNames(t *testing.T) {
 // While the database is down clients are told so, and sessions go on.
 func TestSQLOutage(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := start(t)
+			b, d := startBroker(t), start(t) // of its own, for client identifiers
 			d.add(t, "alice", "operators")
 			p := startSQLProxy(t, b, d, d.authn(t))
 			running, _ := p.connect5(t, proving("alice", password("alice")))
@@ -120,11 +118,10 @@ func TestSQLOutage(t *testing.T) {
 // A proxy starts without the server, and a reload asks about sessions again.
 func TestSQLReload(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := start(t)
+			b, d := startBroker(t), start(t) // of its own, for client identifiers
 			d.add(t, "alice", "operators")
 			d.add(t, "dave", "operators")
 			d.stop(t)
