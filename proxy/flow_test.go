@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,6 +307,53 @@ func TestRecheckLater(t *testing.T) {
 		client.ExpectSilence("The session goes on.", time.Hour)
 		if asked != 1 {
 			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// TestLoginDuringReload: who came before a reload and logs in after it has to satisfy
+// what is in force then.
+func TestLoginDuringReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		client := h.dial(packets.V5)
+		synctest.Wait()
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) {
+			p.Authn = authenticate(func(context.Context, filters.Credentials) (filters.Identity, error) {
+				return filters.Identity{}, &packets.Error{Code: packets.NotAuthorized, Msg: "nobody any more"}
+			})
+		}))
+		client.Send(mqtttest.Connect(packets.V5, "device"))
+		client.Expect("The methods of now refuse.", mqtttest.Connack(packets.V5, packets.NotAuthorized))
+		h.expectEnd("refused bad_credentials")
+	})
+}
+
+// TestRecheckOfBeginner: a session that begins under another policy than it logged in
+// under is asked about until somebody can say.
+func TestRecheckOfBeginner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		var asked atomic.Int32
+		next := h.newPolicy(func(p *proxy.Policy) {
+			p.Recheck = func(context.Context, *filters.Session, tls.ConnectionState) error {
+				if asked.Add(1) == 1 {
+					return filters.ErrUnavailable
+				}
+				return errors.New("gone meanwhile")
+			}
+		})
+		h.policy.Authn = authenticate(func(context.Context, filters.Credentials) (filters.Identity, error) {
+			h.listener.SetPolicy(next)
+			return filters.Identity{Username: "bob", Method: "users"}, nil
+		})
+		client, _ := h.session(packets.V5)
+		client.Expect("It ends when that is known.", mqtttest.Disconnect(packets.V5, packets.NotAuthorized))
+		h.expectEnd("ended identity_revoked")
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times", n)
 		}
 	})
 }

@@ -250,3 +250,17 @@ func TestParseACLWithoutID(t *testing.T) {
 		t.Errorf("got %+v", p.Rules)
 	}
 }
+
+// TestParseACLMany: a proof is no place for a whole policy.
+func TestParseACLMany(t *testing.T) {
+	const rule = `{"permission":"allow","action":"all","topic":"a"},`
+	for n, ok := range map[int]bool{maxPermissions: true, maxPermissions + 1: false} {
+		list := "[" + strings.TrimSuffix(strings.Repeat(rule, n), ",") + "]"
+		object := `{"pub":[` + strings.TrimSuffix(strings.Repeat(`"a",`, n), ",") + "]}"
+		for _, acl := range []string{list, object} {
+			if _, err := ParseACL(json.RawMessage(acl), subject); (err == nil) != ok {
+				t.Errorf("%d rules: %v", n, err)
+			}
+		}
+	}
+}
