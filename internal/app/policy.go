@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/filters/authn"
+	"github.com/mqttward/mqttward/filters/strict"
+	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
+)
+
+// policy makes the policy of listener i.
+func (b *builder) policy(i int) *proxy.Policy {
+	l, limits := &b.config.Listeners[i], &b.config.Limits
+	o, methods := b.strict(), b.vouched(b.chain(l.Authn))
+	return &proxy.Policy{
+		Listener: l.Name,
+		TLS:      b.tls[i],
+		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
+		Authn:    methods,
+		Up:       append(slices.Clone(b.upstream), b.quota, strict.Up(o), b.authz), // what will be refused costs quota too
+		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
+		Broker:   b.broker,
+		Silent:   l.Silent,
+
+		SecretNames: b.secretNames(l.Authn),
+
+		Lax:      o.Lax(),
+		LaxDown:  o.LaxDown(),
+		Sessions: b.shared.sessions,
+
+		ClientIDs:     b.clientIDs,
+		ProxyProtocol: proxyProtocol[b.config.Backends[0].ProxyProtocol],
+
+		Limits: proxy.Limits{
+			HandshakeTimeout: limits.HandshakeTimeout,
+			ConnectTimeout:   limits.ConnectTimeout,
+			PacketTimeout:    limits.PacketTimeout,
+			MaxConnectSize:   int(limits.MaxConnectSize),
+			MaxPacketSize:    int(limits.MaxPacketSize),
+			MaxTopicAliases:  limits.MaxTopicAliases,
+			MaxInflight:      limits.MaxInflight,
+			MaxKeepAlive:     limits.MaxKeepalive,
+			MaxSessionExpiry: uint32(limits.MaxSessionExpiry / time.Second), //nolint:gosec // G115: checked by configs
+			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
+		},
+		Handshakes: b.handshakes,
+		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
+			return methods.recheck(ctx, b.tls[i], s, state.PeerCertificates)
+		},
+	}
+}
+
+// retiredPolicy is under which sessions go on whose listener is gone: the rules of
+// now, which all listeners share, for clients that any method still vouches for.
+// Certificates are verified by the listener that has the name now; if there is none,
+// nobody can say what they are worth.
+func (b *builder) retiredPolicy() *proxy.Policy {
+	var all authn.Chain
+	for _, m := range b.config.Authn {
+		all = append(all, b.chain([]string{m.Name})...)
+	}
+	methods := b.vouched(all)
+	p := *b.policies[0]
+	p.Authn = methods
+	p.Recheck = func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
+		at := slices.IndexFunc(b.config.Listeners, func(l configs.Listener) bool { return l.Name == s.Listener })
+		if at < 0 {
+			return methods.recheck(ctx, nil, s, state.PeerCertificates)
+		}
+		return methods.recheck(ctx, b.tls[at], s, state.PeerCertificates)
+	}
+	return &p
+}
+
+// strict is how strict the configuration is, with what it and the broker say
+// about the broker.
+func (b *builder) strict() strict.Options {
+	limits := &b.config.Limits
+	return strict.Options{
+		Log: checks(b.config.Strict.Log),
+		Off: checks(b.config.Strict.Off),
+		Limits: strict.Limits{
+			TopicLevels:         limits.MaxTopicLevels,
+			TopicLength:         limits.MaxTopicLength,
+			FiltersPerSubscribe: limits.MaxFilters,
+			Subscriptions:       limits.MaxSubscriptions,
+			UserProperties:      limits.MaxUserProperties,
+		},
+		Broker: b.shared.broker,
+	}
+}
+
+func checks(names []string) (set packets.Checks) {
+	for _, name := range names {
+		if c, ok := packets.ParseCheck(name); ok && c.Relaxable() {
+			set = set.With(c)
+		}
+	}
+	return set
+}
+
+// admit asks the listener's networks, then the gate that all listeners share.
+func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
+	gate := b.shared.gate
+	return func(now time.Time, addr netip.Addr) (func(), string) {
+		if !networks.Permit(addr) {
+			return nil, string(ratelimit.DeniedNetwork)
+		}
+		release, refusal := gate.Admit(now, addr)
+		return release, string(refusal)
+	}
+}
+
+// secretNames reports whether a method of these names takes tokens for user names.
+func (b *builder) secretNames(names []string) bool {
+	return slices.ContainsFunc(b.config.Authn, func(m configs.Method) bool {
+		asked := slices.Contains(names, m.Name) || slices.ContainsFunc(b.config.Authn, func(all configs.Method) bool {
+			return slices.Contains(names, all.Name) && slices.Contains(all.Of, m.Name)
+		})
+		return asked && (m.In == "username" || m.Contract == "go-auth-jwt")
+	})
+}
+
+// chain returns the methods of these names in order. One that could not be
+// built is an error already.
+func (b *builder) chain(names []string) authn.Chain {
+	var chain authn.Chain
+	for _, name := range names {
+		if m, ok := b.methods[name]; ok {
+			chain = append(chain, m)
+		}
+	}
+	return chain
+}
