@@ -38,7 +38,7 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 		return Verdict{Action: Disconnect, Reason: packets.NotAuthorized, Rule: "no filters"}
 	}
 	if p.Type == packets.PUBREL {
-		if v, ours := c.release(s, p); ours {
+		if v, ours := c.release(now, s, p); ours {
 			return v
 		}
 	}
@@ -46,7 +46,7 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 		return Verdict{Action: Hold}
 	}
 	if p.Type == packets.PUBLISH {
-		if v, barred := c.barred(s, p); barred {
+		if v, barred := c.barred(now, s, p); barred {
 			return v
 		}
 	}
@@ -110,14 +110,14 @@ func (s *Session) sentUp(p *packets.Packet) {
 }
 
 // review asks the filters again about something that was let go on.
-func (c Chain) review(s *Session, p *packets.Packet) Verdict {
+func (c Chain) review(now time.Time, s *Session, p *packets.Packet) Verdict {
 	out := Pass()
 	for _, f := range c {
 		r, ok := f.(Reviewer)
 		if !ok {
 			continue
 		}
-		v := r.Review(s, p)
+		v := r.Review(now, s, p)
 		if v.Action < Rewrite {
 			return v
 		}
@@ -128,11 +128,11 @@ func (c Chain) review(s *Session, p *packets.Packet) Verdict {
 
 // ReviewWill judges the Will of a session again, by the rules of now. connect
 // is a CONNECT that has it.
-func (c Chain) ReviewWill(s *Session, connect *packets.Packet) Verdict {
+func (c Chain) ReviewWill(now time.Time, s *Session, connect *packets.Packet) Verdict {
 	if len(c) == 0 {
 		return Verdict{Action: Disconnect, Reason: packets.NotAuthorized, Rule: "no filters"}
 	}
-	return c.review(s, connect)
+	return c.review(now, s, connect)
 }
 
 // Offer lowers o to what the filters can let go on.

@@ -44,7 +44,7 @@ type Closer interface {
 // session is subscribed to; or a CONNECT with the Will that is about to be
 // published. It counts towards no quota.
 type Reviewer interface {
-	Review(s *Session, p *packets.Packet) Verdict
+	Review(now time.Time, s *Session, p *packets.Packet) Verdict
 }
 
 // Offer is what a CONNACK tells an MQTT 5.0 client that it may use (sections

@@ -16,19 +16,19 @@ func (r *rules) denies(topic []byte) bool {
 	return slices.ContainsFunc(r.denied, func(d string) bool { return len(topic) >= len(d) && string(topic[:len(d)]) == d })
 }
 
-func (r *rules) Filter(_ time.Time, s *Session, p *packets.Packet) Verdict {
+func (r *rules) Filter(now time.Time, s *Session, p *packets.Packet) Verdict {
 	switch p.Type {
 	case packets.PUBLISH:
 		if r.denies(p.Topic) {
 			return Deny(s, p, packets.NotAuthorized, "rules")
 		}
 	case packets.SUBSCRIBE:
-		return r.Review(s, p)
+		return r.Review(now, s, p)
 	}
 	return Pass()
 }
 
-func (r *rules) Review(_ *Session, p *packets.Packet) Verdict {
+func (r *rules) Review(_ time.Time, _ *Session, p *packets.Packet) Verdict {
 	v := Pass()
 	switch {
 	case p.Type == packets.PUBLISH && r.denies(p.Topic):

@@ -2,6 +2,7 @@ package filters
 
 import (
 	"slices"
+	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
@@ -85,7 +86,7 @@ func (s *Session) revive(id uint16) {
 // release judges a PUBREL, and reports whether it is ours to answer: that of a
 // PUBLISH that was refused, and of one that has lost its right since it went on.
 // The broker must not publish that one, so it never gets a PUBREL.
-func (c Chain) release(s *Session, p *packets.Packet) (Verdict, bool) {
+func (c Chain) release(now time.Time, s *Session, p *packets.Packet) (Verdict, bool) {
 	f, review := s.released(p.ID)
 	if f.stage < AwaitPubrec || f.stage > Refused { // not in this connection
 		k, known := s.kept[p.ID]
@@ -103,7 +104,7 @@ func (c Chain) release(s *Session, p *packets.Packet) (Verdict, bool) {
 	case !review:
 		return Verdict{}, false
 	}
-	v := c.reviewPublish(s, p.ID, f.topic, f.retain)
+	v := c.reviewPublish(now, s, p.ID, f.topic, f.retain)
 	if v.Action >= Rewrite {
 		s.revive(p.ID)
 		return Verdict{}, false
@@ -119,17 +120,17 @@ func (s *Session) complete(id uint16) Verdict {
 	return Verdict{Action: Reply, Packet: packets.AppendAck(nil, s.Version, packets.PUBCOMP, id, packets.Success)}
 }
 
-func (c Chain) reviewPublish(s *Session, id uint16, topic []byte, retain bool) Verdict {
+func (c Chain) reviewPublish(now time.Time, s *Session, id uint16, topic []byte, retain bool) Verdict {
 	p := &packets.Packet{Type: packets.PUBLISH, Flags: 4, Version: s.Version, ID: id, Topic: topic}
 	if retain {
 		p.Flags |= 1
 	}
-	return c.review(s, p)
+	return c.review(now, s, p)
 }
 
 // barred refuses p, a PUBLISH, if the broker could take it for one that it has
 // already and that must not be published.
-func (c Chain) barred(s *Session, p *packets.Packet) (Verdict, bool) {
+func (c Chain) barred(now time.Time, s *Session, p *packets.Packet) (Verdict, bool) {
 	if len(s.kept) == 0 || p.QoS() != 2 {
 		return Verdict{}, false
 	}
@@ -140,7 +141,7 @@ func (c Chain) barred(s *Session, p *packets.Packet) (Verdict, bool) {
 	case k.stage == Withheld:
 		return Deny(s, p, packets.PacketIdentifierInUse, "packet identifier of a message that was withdrawn"), true
 	case k.stage != Refused:
-		if v := c.reviewPublish(s, p.ID, k.topic, k.retain); v.Action < Rewrite {
+		if v := c.reviewPublish(now, s, p.ID, k.topic, k.retain); v.Action < Rewrite {
 			s.withholdPubrel(p.ID)
 			return Deny(s, p, v.Reason, v.Rule), true
 		}

@@ -128,7 +128,7 @@ func (c Chain) withdraw(now time.Time, s *Session, p *packets.Packet, judged []J
 	if err != nil {
 		return
 	}
-	v := c.review(s, held)
+	v := c.review(now, s, held)
 	var gone [][]byte
 	for i, sub := range stale {
 		if v.Action < Rewrite || i < len(v.Filters) && v.Filters[i].Reason != packets.Success {

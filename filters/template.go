@@ -46,9 +46,15 @@ type part struct {
 	placeholder bool
 }
 
+// escaped is the placeholder that stands for a "$", whatever follows it.
+const escaped = "$"
+
+// Escape returns a template of text and nothing else.
+func Escape(text string) string { return strings.ReplaceAll(text, "${", "${$}{") }
+
 // ParseTemplate reads a template. A placeholder that is unknown or not closed
 // is an error, which gives its column in bytes, counted from 1. A "$" that no
-// "{" follows stands for itself.
+// "{" follows stands for itself, and so does "${$}" for a "$".
 func ParseTemplate(s string) (Template, error) {
 	if s == "" {
 		return Template{}, errors.New("empty template")
@@ -67,12 +73,16 @@ func ParseTemplate(s string) (Template, error) {
 		if !closed {
 			return Template{}, fmt.Errorf("column %d: placeholder without a closing }", column)
 		}
+		rest = tail
+		if name == escaped {
+			t.parts = append(t.parts, part{text: escaped})
+			continue
+		}
 		if !knownPlaceholder(name) {
 			return Template{}, fmt.Errorf("column %d: unknown placeholder ${%s}; known are ${%s}",
 				column, name, strings.Join(placeholders, "}, ${"))
 		}
 		t.parts = append(t.parts, part{text: name, placeholder: true})
-		rest = tail
 	}
 	return t, nil
 }

@@ -46,6 +46,7 @@ func TestTemplatePlaceholders(t *testing.T) {
 		want     []string
 	}{
 		{"data/#", nil},
+		{"${$}{username}", nil},
 		{"$SYS/$x}/{username}", nil},
 		{"${username}", []string{"username"}},
 		{"a${ip}b${cert.cn}${cert.cn}", []string{"ip", "cert.cn", "cert.cn"}},
@@ -249,4 +250,19 @@ func parseURL(t *testing.T, s string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+// TestEscape: a text that looks like a template stands for itself.
+func TestEscape(t *testing.T) {
+	for _, text := range []string{"data/#", "$SYS/${username}", "${", "${$}", "$${x}$"} {
+		template, err := ParseTemplate(Escape(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		got, ok := template.Expand(func(string) (string, bool) { return "value", true })
+		if !ok || got != text {
+			t.Errorf("%q expands to %q", text, got)
+		}
+	}
 }

@@ -215,7 +215,7 @@ func (reviewer) Filter(time.Time, *filters.Session, *packets.Packet) filters.Ver
 	return filters.Pass()
 }
 
-func (reviewer) Review(_ *filters.Session, p *packets.Packet) filters.Verdict {
+func (reviewer) Review(_ time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
 	if c, err := p.Connect(); err == nil && strings.HasPrefix(string(c.Will.Topic), "revoked") {
 		return filters.Verdict{Rule: "revoked"}
 	}

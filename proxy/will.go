@@ -3,13 +3,14 @@ package proxy
 import (
 	"encoding/binary"
 	"log/slog"
+	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
 
 // keepWill keeps what is needed to judge the Will again: all of it but the
-// payload.
+// payload, of which one byte tells that it does not clear what is retained.
 func (c *conn) keepWill() {
 	w := c.connect.Will
 	if w == nil {
@@ -17,7 +18,7 @@ func (c *conn) keepWill() {
 	}
 	c.will = packets.AppendConnect(nil, c.sess.Version, &packets.Connect{
 		Level: byte(c.sess.Version), CleanStart: true, ClientID: []byte("will"),
-		Will: &packets.Will{QoS: w.QoS, Retain: w.Retain, Topic: w.Topic, Props: w.Props},
+		Will: &packets.Will{QoS: w.QoS, Retain: w.Retain, Topic: w.Topic, Props: w.Props, Payload: w.Payload[:min(1, len(w.Payload))]},
 	})
 }
 
@@ -32,7 +33,7 @@ func (c *conn) willDenied() (rule string, denied bool) {
 		return err.Error(), true
 	}
 	c.up.renew()
-	v := c.up.chain.ReviewWill(&c.sess, p)
+	v := c.up.chain.ReviewWill(time.Now(), &c.sess, p)
 	return v.Rule, v.Action < filters.Rewrite
 }
 

@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"time"
+
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/packets/topics"
@@ -8,7 +10,7 @@ import (
 
 // Review judges p by the rules of now. A subscription is still right if a rule
 // allows it with its QoS or a lower one: the broker has granted one of them.
-func (v *View) Review(s *filters.Session, p *packets.Packet) filters.Verdict {
+func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	var d Decision
 	switch p.Type {
 	case packets.SUBSCRIBE:
