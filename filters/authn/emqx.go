@@ -59,12 +59,9 @@ func parseACLObject(raw json.RawMessage) (*filters.Permissions, error) {
 	}{{"pub", lists.Pub, true, false}, {"sub", lists.Sub, false, true}, {"all", lists.All, true, true}} {
 		// A rule for each, since one that lacks a value is void as a whole.
 		for i, topic := range list.topics {
-			own, err := aclTopics([]string{topic}, false)
+			own, err := aclTopics([]string{topic})
 			if err != nil {
 				return nil, fmt.Errorf("acl.%s[%d]: %w", list.name, i, err)
-			}
-			if len(own) == 0 {
-				continue
 			}
 			p.Rules = append(p.Rules, filters.Permission{
 				Name: fmt.Sprintf("acl.%s[%d]", list.name, i), Publish: list.pub, Subscribe: list.sub, Topics: own,
@@ -154,7 +151,7 @@ func parseACLList(raw json.RawMessage, who ACLSubject) (*filters.Permissions, er
 		if err != nil {
 			return nil, fmt.Errorf("acl[%d]: %w", i, err)
 		}
-		if applies && len(permission.Topics) > 0 {
+		if applies {
 			permission.Name = fmt.Sprintf("acl[%d]", i)
 			p.Rules = append(p.Rules, permission)
 		}
@@ -184,7 +181,7 @@ func (r aclRule) permission() (p filters.Permission, err error) {
 	if r.Topic != nil {
 		list = []string{*r.Topic}
 	}
-	if p.Topics, err = aclTopics(list, p.Deny); err != nil {
+	if p.Topics, err = aclTopics(list); err != nil {
 		return p, err
 	}
 	if p.QoS, err = aclQoS(r.QoS); err != nil {
@@ -198,9 +195,8 @@ func (r aclRule) permission() (p filters.Permission, err error) {
 var aclNames = strings.NewReplacer("${cert_common_name}", "${cert.cn}", "${client_attrs.", "${claims.client_attrs.")
 
 // aclTopics turns topics of EMQX into those of a Permission: "eq x" is the
-// literal x, without placeholders. A literal that looks as if it had some cannot be
-// said here: it is left out where it allows, and not understood where it denies.
-func aclTopics(list []string, deny bool) ([]string, error) {
+// literal x, without placeholders.
+func aclTopics(list []string) ([]string, error) {
 	if len(list) == 0 {
 		return nil, errors.New("no topic")
 	}
@@ -208,13 +204,9 @@ func aclTopics(list []string, deny bool) ([]string, error) {
 	for _, text := range list {
 		literal, eq := strings.CutPrefix(text, "eq ")
 		switch {
-		case eq && strings.Contains(literal, "${") && !deny:
-			continue
-		case eq && strings.Contains(literal, "${"):
-			return nil, fmt.Errorf("denies a literal topic with a placeholder: %q", text)
 		case eq:
-			own = append(own, "="+literal)
-			text = literal
+			text = filters.Escape(literal)
+			own = append(own, "="+text)
 		case strings.HasPrefix(text, "="):
 			return nil, fmt.Errorf("not understood: %q", text)
 		default:

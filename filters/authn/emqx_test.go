@@ -44,7 +44,8 @@ func TestParseACLObject(t *testing.T) {
 			[]filters.Permission{rule("acl.pub[0]", true, false, "a/${cert.cn}/${claims.client_attrs.site}")},
 		},
 		{"a literal filter", `{"sub":["eq a/#"]}`, []filters.Permission{rule("acl.sub[0]", false, true, "=a/#")}},
-		{"a literal that looks like a template allows nothing", `{"pub":["eq lit/${username}"]}`, nil},
+		{"a literal that looks like a template", `{"pub":["eq lit/${username}"]}`, []filters.Permission{rule("acl.pub[0]", true, false, "=lit/${$}{username}")}},
+		{"a placeholder that is escaped", `{"pub":["${$}{username}"]}`, []filters.Permission{rule("acl.pub[0]", true, false, "${$}{username}")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, err := ParseACL(json.RawMessage(test.acl), subject)
@@ -143,7 +144,8 @@ func TestParseACLOrder(t *testing.T) {
 	want := &filters.Permissions{Rules: []filters.Permission{
 		{Name: "acl[0]", Publish: true, Topics: []string{"a"}},
 		{Name: "acl[2]", Deny: true, Subscribe: true, Topics: []string{"b", "=c/#"}},
-		{Name: "acl[3]", Publish: true, Subscribe: true, Topics: []string{"d"}},
+		{Name: "acl[3]", Publish: true, Subscribe: true, Topics: []string{"=x/${$}{username}", "d"}},
+		{Name: "acl[4]", Subscribe: true, Topics: []string{"=x/${$}{username}"}},
 		{Name: "acl[5]", Deny: true, Publish: true, Subscribe: true, Topics: []string{"#"}},
 	}}
 	if !reflect.DeepEqual(p, want) {
@@ -156,14 +158,13 @@ func TestParseACLRefuses(t *testing.T) {
 		"", " ", "null", "true", "1", `"a"`, "{", "[", "[}", `{"pub":["a"]} {}`, `{"pub":["a"]}]`,
 		`{"pub":"a"}`, `{"pub":[1]}`, `{"pub":[null]}`, `{"pub":[""]}`, `{"pub":["a"],"pub":["b"]}`, `{"pub":["a"],"Pub":[]}`,
 		`{"pub":["a/#/b"]}`, `{"pub":["a+"]}`, `{"pub":["a/${nobody}"]}`, `{"pub":["a/${zone}"]}`, `{"pub":["a/${username"]}`,
-		`{"pub":["${$}{username}"]}`, `{"pub":["eq "]}`, `{"pub":["eq a#"]}`, `{"pub":["=a"]}`, `{"pub":["a\u0000"]}`,
+		`{"pub":["eq "]}`, `{"pub":["eq a#"]}`, `{"pub":["=a"]}`, `{"pub":["a\u0000"]}`,
 		`[null]`, `[1]`, `[[]]`, `[{}]`,
 		`[{"action":"all","topic":"a"}]`, `[{"permission":"Allow","action":"all","topic":"a"}]`,
 		`[{"permission":"allow","topic":"a"}]`, `[{"permission":"allow","action":"receive","topic":"a"}]`,
 		`[{"permission":"allow","action":"all"}]`, `[{"permission":"allow","action":"all","topics":[]}]`,
 		`[{"permission":"allow","action":"all","topics":"a"}]`, `[{"permission":"allow","action":"all","topic":["a"]}]`,
 		`[{"permission":"allow","action":"all","topic":""}]`,
-		`[{"permission":"deny","action":"all","topic":"eq a/${username}"}]`,
 		`[{"permission":"allow","action":"all","topic":"a"},{"permission":"deny","action":"all","topic":"a+"}]`,
 		// Not understood, even where its conditions do not hold.
 		`[{"permission":"deny","action":"all","topic":"a+","clientid_re":"nobody"}]`,

@@ -62,7 +62,7 @@ func benchmarkPolicy(b *testing.B, own, others int) *Policy {
 	var rules []Rule
 	for i := range others {
 		r := allow("#")
-		r.Users = []string{fmt.Sprintf("robot-%d", i)}
+		r.Users = Globs([]string{fmt.Sprintf("robot-%d", i)})
 		rules = append(rules, r)
 	}
 	for i := range own - 1 {
@@ -96,4 +96,52 @@ func benchmarkDelivery(b *testing.B, flags byte, one, another string) {
 			b.Fatal("not allowed")
 		}
 	}
+}
+
+// BenchmarkRules judges PUBLISHes, each with another topic than the one before,
+// by a few rules and by many: those of one client, or of a client each.
+func BenchmarkRules(b *testing.B) {
+	for _, n := range []int{2, 4, 8, 16, 32, 10, 1000, 100_000} {
+		b.Run(fmt.Sprintf("own=%d", n), func(b *testing.B) {
+			rules := make([]Rule, n)
+			for i := range rules {
+				rules[i] = allow(fmt.Sprintf("plant/line-%d/+/cell-%d/#", i%100, i))
+			}
+			benchmarkRules(b, rules, fmt.Sprintf("plant/line-%d/robot/cell-%d/temperatur", (n-1)%100, n-1))
+		})
+	}
+	for _, n := range []int{10, 1000, 100_000} {
+		b.Run(fmt.Sprintf("others=%d", n), func(b *testing.B) {
+			rules := make([]Rule, n)
+			for i := range rules {
+				rules[i] = allow(fmt.Sprintf("plant/line-a/cell-%d/#", i))
+				rules[i].Users = Globs([]string{fmt.Sprintf("robot-%d", i)})
+			}
+			rules[n-1].Users = Globs([]string{"bob"})
+			benchmarkRules(b, rules, fmt.Sprintf("plant/line-a/cell-%d/temperatur", n-1))
+		})
+	}
+}
+
+func benchmarkRules(b *testing.B, rules []Rule, topic string) {
+	policy := compiled(b, rules...)
+	s := user("bob")
+	v := policy.View(s)
+	p := parse(b, publish(packets.V5, 0, topic+"e", nil), packets.V5)
+	next := parse(b, publish(packets.V5, 0, topic+"f", nil), packets.V5)
+	b.Run("decide", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p, next = next, p
+			if v.Filter(noon, s, p).Action != filters.Forward {
+				b.Fatal("not allowed")
+			}
+		}
+	})
+	b.Run("open", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			policy.View(s)
+		}
+	})
 }

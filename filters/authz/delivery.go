@@ -20,30 +20,21 @@ func (d deliveries) Filter(now time.Time, s *filters.Session, p *packets.Packet)
 }
 
 // Open returns the filter of what is delivered to s.
-func (d deliveries) Open(s *filters.Session) filters.Filter {
-	none := [3]bool{}
-	return &delivery{
-		policy: d.policy,
-		view:   d.policy.view(s, func(r *rule) bool { return r.receives != none }),
-	}
-}
+func (d deliveries) Open(s *filters.Session) filters.Filter { return &delivery{d.policy.View(s)} }
 
 // delivery judges what is delivered to one session. It has a View of its own,
-// since the two directions are judged by two goroutines; the View has only the
-// rules that speak of deliveries.
-type delivery struct {
-	policy *Policy
-	view   *View
-}
+// since the two directions are judged by two goroutines.
+type delivery struct{ view *View }
 
 // Filter judges a packet from the broker.
-func (d *delivery) Filter(_ time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
+func (d *delivery) Filter(now time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
 	if p.Type != packets.PUBLISH {
 		return filters.Pass()
 	}
-	decision := d.receive(p)
+	decision := d.receive(now, p)
 	if decision.Allowed && p.Retain() {
-		decision = d.policy.retained.judge(d.policy, p.Topic)
+		policy := d.view.policy
+		decision = policy.retained.judge(now, policy, p.Topic)
 	}
 	if !decision.Allowed {
 		return filters.Withhold(decision.Rule)
@@ -52,12 +43,14 @@ func (d *delivery) Filter(_ time.Time, _ *filters.Session, p *packets.Packet) fi
 }
 
 // receive is Receive with a memory, as publish is for Publish.
-func (d *delivery) receive(p *packets.Packet) Decision {
+func (d *delivery) receive(now time.Time, p *packets.Packet) Decision {
 	last := &d.view.last
 	if last.about(p) {
 		return last.decision
 	}
-	decision := d.view.Receive(p.Topic, p.QoS())
-	last.keep(p, decision)
+	decision := d.view.Receive(now, message(p))
+	if !d.view.vary {
+		last.keep(p, decision)
+	}
 	return decision
 }

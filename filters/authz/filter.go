@@ -9,21 +9,21 @@ import (
 )
 
 // Filter judges a packet from the client. Packets that name no topic pass.
-func (v *View) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
+func (v *View) Filter(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	switch p.Type {
 	case packets.PUBLISH:
-		d := v.publish(p)
+		d := v.publish(now, p)
 		if d.Allowed {
-			d = v.response(p.Props)
+			d = v.response(now, p.Props)
 		}
 		if d.Allowed && p.Retain() {
 			v.retain(s, p)
 		}
 		return verdict(s, p, d)
 	case packets.SUBSCRIBE:
-		return subscribe(p, v.Subscribe)
+		return subscribe(p, func(filter []byte, qos packets.QoS) Decision { return v.Subscribe(now, filter, qos) })
 	case packets.CONNECT:
-		return verdict(s, p, v.will(p))
+		return verdict(s, p, v.connect(now, s, p))
 	default:
 		return filters.Pass()
 	}
@@ -44,13 +44,19 @@ type lastDecision struct {
 const maxRemembered = 256
 
 // publish is Publish with a memory.
-func (v *View) publish(p *packets.Packet) Decision {
+func (v *View) publish(now time.Time, p *packets.Packet) Decision {
 	if v.last.about(p) {
 		return v.last.decision
 	}
-	d := v.Publish(p.Topic, p.QoS(), p.Retain())
-	v.last.keep(p, d)
+	d := v.Publish(now, message(p))
+	if !v.vary {
+		v.last.keep(p, d)
+	}
 	return d
+}
+
+func message(p *packets.Packet) Message {
+	return Message{Topic: p.Topic, QoS: p.QoS(), Retain: p.Retain(), Size: len(p.Payload) + p.Rest}
 }
 
 func (l *lastDecision) about(p *packets.Packet) bool {
@@ -74,7 +80,7 @@ func verdict(s *filters.Session, p *packets.Packet, d Decision) filters.Verdict 
 // where it points, so the requester must be allowed to read there, with some
 // QoS. It is a name [MQTT-3.3.2-14], and is no Shared Subscription whatever it
 // begins with.
-func (v *View) response(ps packets.Properties) Decision {
+func (v *View) response(now time.Time, ps packets.Properties) Decision {
 	if len(ps) == 0 {
 		return Decision{Allowed: true}
 	}
@@ -82,21 +88,34 @@ func (v *View) response(ps packets.Properties) Decision {
 	if !ok {
 		return Decision{Allowed: true}
 	}
-	return v.readUpTo(nil, name, 2)
+	return v.readUpTo(now, nil, name, 2)
 }
 
-// will decides about the Will of a CONNECT as the publish that it will be.
-func (v *View) will(p *packets.Packet) Decision {
+// connect decides about a CONNECT and the Will in it.
+func (v *View) connect(now time.Time, s *filters.Session, p *packets.Packet) Decision {
 	c, err := p.Connect()
 	if err != nil {
 		return Decision{Rule: err.Error()}
 	}
-	if c.Will == nil {
+	if d := v.Connect(now, s.ClientID, c.Will != nil); !d.Allowed {
+		return d
+	}
+	return v.will(now, c.Will, false)
+}
+
+// will decides about a Will as the publish that it will be. Of one that is
+// reviewed the payload is not there.
+func (v *View) will(now time.Time, w *packets.Will, reviewed bool) Decision {
+	if w == nil {
 		return Decision{Allowed: true}
 	}
-	d := v.Publish(c.Will.Topic, c.Will.QoS, c.Will.Retain)
+	size := len(w.Payload)
+	if reviewed {
+		size = -1
+	}
+	d := v.Publish(now, Message{Topic: w.Topic, QoS: w.QoS, Retain: w.Retain, Size: size, Will: true})
 	if d.Allowed {
-		d = v.response(c.Will.Props)
+		d = v.response(now, w.Props)
 	}
 	return d
 }

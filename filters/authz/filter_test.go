@@ -151,7 +151,7 @@ func TestFilterSubscribe(t *testing.T) {
 
 // TestNamelessRuleRefuses: a refusal does not hang on the name of its rule.
 func TestNamelessRuleRefuses(t *testing.T) {
-	policy, err := New([]Rule{deny("a"), allow("#")})
+	policy, err := New([]Rule{deny("a"), allow("#")}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 // token. These rules are asked before those of the configuration, which are not
 // asked at all if closed is set. If one of them cannot be understood, the client
 // may do nothing: it could be one that denies.
-func ownRules(id *filters.Identity) (own []rule, closed bool) {
+func ownRules(id *filters.Identity) (own []*rule, closed bool) {
 	if id.Permissions == nil {
 		return nil, false
 	}
@@ -18,7 +18,7 @@ func ownRules(id *filters.Identity) (own []rule, closed bool) {
 		r, err := compile(Rule{
 			Name: p.Name, Place: fmt.Sprintf("as %s vouches", id.Method),
 			Deny: p.Deny, Publish: p.Publish, Subscribe: p.Subscribe,
-			Topics: p.Topics, Globs: p.Globs, QoS: p.QoS, Retain: p.Retain,
+			Topics: append(ParseTopics(p.Topics...), globs(p.Globs)...), QoS: p.QoS, Retain: p.Retain,
 		})
 		if err != nil {
 			return nil, true
@@ -26,4 +26,12 @@ func ownRules(id *filters.Identity) (own []rule, closed bool) {
 		own = append(own, r)
 	}
 	return own, id.Permissions.Closed
+}
+
+func globs(patterns []string) []Topic {
+	all := make([]Topic, len(patterns))
+	for i, p := range patterns {
+		all[i] = Topic{Pattern: filters.Escape(p), Kind: Glob}
+	}
+	return all
 }

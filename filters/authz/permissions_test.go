@@ -18,7 +18,7 @@ func TestPermissions(t *testing.T) {
 		globs      = filters.Permission{Name: "scope", Publish: true, Subscribe: true, Globs: []string{"g/*/x", "h*"}}
 		all        = filters.Permission{Name: "all", Publish: true, Subscribe: true, Globs: []string{"*"}}
 		broken     = filters.Permission{Name: "broken", Publish: true, Topics: []string{"a/#/b"}}
-		deniesGlob = filters.Permission{Name: "broken", Deny: true, Publish: true, Globs: []string{"a*"}}
+		deniesGlob = filters.Permission{Name: "broken", Deny: true, Subscribe: true, Globs: []string{"a*"}}
 	)
 	tests := []struct {
 		name      string
@@ -58,9 +58,9 @@ func TestPermissions(t *testing.T) {
 			s.Identity.Method = "tokens"
 			s.Identity.Permissions = &filters.Permissions{Rules: tt.own, Closed: tt.closed}
 			v := compiled(t, configured...).View(s)
-			got := v.Publish([]byte(tt.topic), 1, false)
+			got := v.Publish(noon, Message{Topic: []byte(tt.topic), QoS: 1})
 			if tt.subscribe {
-				got = v.Subscribe([]byte(tt.topic), 1)
+				got = v.Subscribe(noon, []byte(tt.topic), 1)
 			}
 			if got.Allowed != tt.want || tt.rule != "" && got.Rule != tt.rule {
 				t.Errorf("got %+v, want %v by %q", got, tt.want, tt.rule)
@@ -75,11 +75,11 @@ func TestGlobDelivery(t *testing.T) {
 	s := user("bob")
 	s.Identity.Permissions = &filters.Permissions{Closed: true, Rules: []filters.Permission{{Subscribe: true, Globs: []string{"a/*"}}}}
 	v := compiled(t).View(s)
-	if !v.Subscribe([]byte("a/#"), 0).Allowed {
+	if !v.Subscribe(noon, []byte("a/#"), 0).Allowed {
 		t.Error("a/# is refused")
 	}
 	for topic, want := range map[string]bool{"a/b": true, "a/b/c": true, "a": false, "b": false} {
-		if got := v.Receive([]byte(topic), 0); got.Allowed != want {
+		if got := v.Receive(noon, Message{Topic: []byte(topic), QoS: 0}); got.Allowed != want {
 			t.Errorf("delivery to %s: %+v", topic, got)
 		}
 	}
@@ -88,21 +88,21 @@ func TestGlobDelivery(t *testing.T) {
 // TestRenewal: another proof of the same client, other permissions.
 func TestRenewal(t *testing.T) {
 	s := user("bob")
-	p := compiled(t, Rule{Publish: true, Groups: []string{"line-*"}, Topics: []string{"a"}})
-	if p.View(s).Publish([]byte("a"), 0, false).Allowed {
+	p := compiled(t, Rule{Subjects: Subjects{Groups: Globs([]string{"line-*"})}, Publish: true, Topics: ParseTopics("a")})
+	if p.View(s).Publish(noon, Message{Topic: []byte("a")}).Allowed {
 		t.Error("allowed without a group")
 	}
 	id := s.Identity
 	id.Groups = []string{"office", "line-7"}
 	s.Renew(id)
-	if !p.View(s).Publish([]byte("a"), 0, false).Allowed {
+	if !p.View(s).Publish(noon, Message{Topic: []byte("a")}).Allowed {
 		t.Error("denied in the group")
 	}
 }
 
 func TestGroupTopics(t *testing.T) {
 	own := allow("${group}/x")
-	own.Groups = []string{"line-*"}
+	own.Groups = Globs([]string{"line-*"})
 	denyOwn := deny("${group}/secret")
 	tests := []struct {
 		name   string
@@ -125,7 +125,7 @@ func TestGroupTopics(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := user("bob")
 			s.Identity.Groups = tt.groups
-			if got := compiled(t, tt.rules...).View(s).Publish([]byte(tt.topic), 0, false); got.Allowed != tt.want {
+			if got := compiled(t, tt.rules...).View(s).Publish(noon, Message{Topic: []byte(tt.topic)}); got.Allowed != tt.want {
 				t.Errorf("got %+v", got)
 			}
 		})

@@ -89,13 +89,13 @@ func (c *choices) rule() Rule {
 		if r.Deny && r.Receive && !r.Subscribe { // such a rule denies no single subscription
 			_, text, _ = unshare(strings.TrimPrefix(text, "="))
 		}
-		r.Topics = append(r.Topics, text)
+		r.Topics = append(r.Topics, ParseTopics(text)...)
 	}
 	switch c.below(6) {
 	case 0:
-		r.Users = []string{"a"}
+		r.Users = Globs([]string{"a"})
 	case 1:
-		r.Users = []string{"*"}
+		r.Users = Globs([]string{"*"})
 	}
 	for q := range packets.QoS(3) {
 		if c.below(6) == 0 {
@@ -145,11 +145,12 @@ func matches(filter, topic string) bool {
 // patterns are the topics of rule i for the client; none if it is not meant.
 func (r request) patterns(i int) []string {
 	rule := r.rules[i]
-	if len(rule.Users) > 0 && (r.username == "" || rule.Users[0] != "*" && rule.Users[0] != r.username) {
+	if len(rule.Users) > 0 && (r.username == "" || rule.Users[0].text != "*" && rule.Users[0].text != r.username) {
 		return nil
 	}
 	var list []string
-	for _, text := range rule.Topics {
+	for _, topic := range rule.Topics {
+		text := topic.String()
 		_, inner, _ := unshare(strings.TrimPrefix(text, "="))
 		unsafe := r.username == "" || strings.ContainsAny(r.username, "+#/") ||
 			strings.HasPrefix(inner, "${username}") && strings.HasPrefix(r.username, "$")
@@ -279,12 +280,20 @@ func (r request) subscribe() bool {
 func check(t *testing.T, r request) (published, subscribed bool) {
 	t.Helper()
 	session := &filters.Session{Version: packets.V5, Identity: filters.Identity{Username: r.username}}
-	v := compiled(t, r.rules...).View(session)
-	published = v.Publish([]byte(r.topic), r.qos, r.retain).Allowed
+	policy := compiled(t, r.rules...)
+	v, looksUp := policy.View(session), *policy
+	looksUp.index = newIndex(policy.rules, 0)
+	r.checkView(t, looksUp.View(session))
+	return r.checkView(t, v)
+}
+
+func (r request) checkView(t *testing.T, v *View) (published, subscribed bool) {
+	t.Helper()
+	published = v.Publish(noon, Message{Topic: []byte(r.topic), QoS: r.qos, Retain: r.retain}).Allowed
 	if want := r.publish(); published != want {
 		t.Errorf("publish: %v, want %v; %s", published, want, r)
 	}
-	subscribed = v.Subscribe([]byte(r.filter), r.qos).Allowed
+	subscribed = v.Subscribe(noon, []byte(r.filter), r.qos).Allowed
 	if want := r.subscribe(); subscribed != want {
 		t.Errorf("subscribe: %v, want %v; %s", subscribed, want, r)
 	}
@@ -299,7 +308,7 @@ func check(t *testing.T, r request) (published, subscribed bool) {
 func (r request) checkReceive(t *testing.T, v *View, topic string) (allowed bool, by int) {
 	t.Helper()
 	allowed, by = r.receive(topic)
-	if got := v.Receive([]byte(topic), r.qos).Allowed; got != allowed {
+	if got := v.Receive(noon, Message{Topic: []byte(topic), QoS: r.qos}).Allowed; got != allowed {
 		t.Errorf("receive %s: %v, want %v; %s", topic, got, allowed, r)
 	}
 	return allowed, by

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
@@ -32,10 +33,10 @@ type Retained struct {
 
 // note says who has set the retained message of a topic.
 type note struct {
-	topic string
-	qos   packets.QoS
-	who   *publisher
-	place *list.Element // in used
+	topic   string
+	message Message // without Topic
+	who     *publisher
+	place   *list.Element // in used
 }
 
 // NewRetained returns a table of at most limit topics.
@@ -46,18 +47,21 @@ func NewRetained(limit int) *Retained {
 // With returns the policy with a memory of who has set retained messages. Its
 // Views write it and its Deliveries judge by it.
 func (p *Policy) With(r *Retained) *Policy {
-	return &Policy{rules: p.rules, retained: r}
+	with := *p
+	with.retained = r
+	return &with
 }
 
-// set notes that who has set the retained message of topic.
-func (r *Retained) set(topic []byte, qos packets.QoS, who *publisher) {
-	if len(topic) > maxRetainedTopic || r.max <= 0 {
+// set notes that who has set the retained message m.
+func (r *Retained) set(m Message, who *publisher) {
+	if len(m.Topic) > maxRetainedTopic || r.max <= 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n, ok := r.topics[string(topic)]; ok {
-		n.qos, n.who = qos, who
+	if n, ok := r.topics[string(m.Topic)]; ok {
+		n.message, n.who = m, who
+		n.message.Topic = nil // which is valid during the call only
 		r.used.MoveToFront(n.place)
 		return
 	}
@@ -65,7 +69,8 @@ func (r *Retained) set(topic []byte, qos packets.QoS, who *publisher) {
 		n, _ := oldest.Value.(*note)
 		r.remove(n)
 	}
-	n := &note{topic: string(topic), qos: qos, who: who}
+	n := &note{topic: string(m.Topic), message: m, who: who}
+	n.message.Topic = nil
 	n.place = r.used.PushFront(n)
 	r.topics[n.topic] = n
 }
@@ -86,12 +91,13 @@ func (r *Retained) remove(n *note) {
 
 // judge decides by the rules of policy whether the publisher of the retained
 // message of topic may publish it.
-func (r *Retained) judge(policy *Policy, topic []byte) Decision {
+func (r *Retained) judge(now time.Time, policy *Policy, topic []byte) Decision {
 	n, ok := r.find(topic)
 	if !ok {
 		return Decision{Allowed: true}
 	}
-	return n.who.view(policy).Publish(topic, n.qos, true)
+	n.message.Topic = topic
+	return n.who.view(policy).Publish(now, n.message)
 }
 
 func (r *Retained) find(topic []byte) (note, bool) {
@@ -140,13 +146,13 @@ func (p *publisher) view(policy *Policy) *View {
 	if j := p.judged.Load(); j != nil && j.policy == policy {
 		return j.view
 	}
-	view := policy.view(&filters.Session{
+	view := policy.View(&filters.Session{
 		ClientID:    p.clientID,
 		Identity:    p.identity,
 		Certificate: p.certificate,
 		RemoteAddr:  p.remoteAddr,
 		Listener:    p.listener,
-	}, func(r *rule) bool { return r.Publish })
+	})
 	p.judged.Store(&judged{policy, view})
 	return view
 }
@@ -155,14 +161,14 @@ func (p *publisher) view(policy *Policy) *View {
 // what was retained [MQTT-3.3.1-6].
 func (v *View) retain(s *filters.Session, p *packets.Packet) {
 	switch {
-	case v.retained == nil:
+	case v.policy.retained == nil:
 	case len(p.Payload) == 0 && p.Rest == 0:
-		v.retained.clear(p.Topic)
+		v.policy.retained.clear(p.Topic)
 	default:
 		if v.who == nil {
 			v.who = newPublisher(s)
 		}
-		v.retained.set(p.Topic, p.QoS(), v.who)
+		v.policy.retained.set(message(p), v.who)
 	}
 }
 
@@ -171,10 +177,10 @@ func (v *View) retain(s *filters.Session, p *packets.Packet) {
 func (v *View) retainWill(s *filters.Session, p *packets.Packet) {
 	c, err := p.Connect()
 	switch {
-	case err != nil || c.Will == nil || !c.Will.Retain || v.retained == nil:
+	case err != nil || c.Will == nil || !c.Will.Retain || v.policy.retained == nil:
 	case len(c.Will.Payload) == 0:
-		v.retained.clear(c.Will.Topic)
+		v.policy.retained.clear(c.Will.Topic)
 	default:
-		v.retained.set(c.Will.Topic, c.Will.QoS, newPublisher(s))
+		v.policy.retained.set(Message{Topic: c.Will.Topic, QoS: c.Will.QoS, Retain: true, Size: -1, Will: true}, newPublisher(s))
 	}
 }

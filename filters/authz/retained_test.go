@@ -32,12 +32,12 @@ func receives(t *testing.T, policy *Policy, flags byte, topic string) (bool, str
 // publish it [CVE-2018-12546].
 func TestRetained(t *testing.T) {
 	writes := func(edit func(*Rule), users ...string) Rule {
-		r := Rule{Users: users, Publish: true, Topics: []string{"#"}}
+		r := Rule{Subjects: Subjects{Users: Globs(users)}, Publish: true, Topics: ParseTopics("#")}
 		edit(&r)
 		return r
 	}
 	same := func(*Rule) {}
-	reads := Rule{Subscribe: true, Topics: []string{"#"}}
+	reads := Rule{Subscribe: true, Topics: ParseTopics("#")}
 	before := []Rule{reads, writes(same, "eve", "carol")}
 	tests := []struct {
 		name  string
@@ -50,7 +50,7 @@ func TestRetained(t *testing.T) {
 		{"no right", []Rule{reads}, 1, false, noRule},
 		{"denied", []Rule{reads, writes(func(r *Rule) { r.Deny = true }, "eve"), writes(same, "eve")}, 1, false, "1"},
 		{"no right to retain", []Rule{reads, writes(func(r *Rule) { r.Retain = new(bool) }, "eve")}, 1, false, noRule},
-		{"no right to the topic", []Rule{reads, writes(func(r *Rule) { r.Topics = []string{"b"} }, "eve")}, 1, false, noRule},
+		{"no right to the topic", []Rule{reads, writes(func(r *Rule) { r.Topics = ParseTopics("b") }, "eve")}, 1, false, noRule},
 		{"judged with its own QoS, not the delivery's", []Rule{reads, writes(func(r *Rule) { r.QoS = []packets.QoS{1} }, "eve")}, 1, true, ""},
 		{"no right to its QoS", []Rule{reads, writes(func(r *Rule) { r.QoS = []packets.QoS{0} }, "eve")}, 1, false, noRule},
 		{"another lost it", []Rule{reads, writes(same, "eve")}, 1, true, ""},
@@ -72,7 +72,7 @@ func TestRetained(t *testing.T) {
 // TestRetainedAgain: the last publisher and its last QoS count.
 func TestRetainedAgain(t *testing.T) {
 	r := NewRetained(10)
-	reads, eve := Rule{Subscribe: true, Topics: []string{"#"}}, Rule{Users: []string{"eve"}, Publish: true, Topics: []string{"#"}}
+	reads, eve := Rule{Subscribe: true, Topics: ParseTopics("#")}, Rule{Subjects: Subjects{Users: Globs([]string{"eve"})}, Publish: true, Topics: ParseTopics("#")}
 	before := compiled(t, reads, eve, allow("#")).With(r)
 	eve.QoS = []packets.QoS{1}
 	after := compiled(t, reads, eve).With(r)
@@ -124,7 +124,7 @@ func TestRetainedNotes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := NewRetained(10)
-			reads, writes := Rule{Subscribe: true, Topics: []string{"#"}}, Rule{Users: []string{"eve", "carol"}, Publish: true, Topics: []string{"#"}}
+			reads, writes := Rule{Subscribe: true, Topics: ParseTopics("#")}, Rule{Subjects: Subjects{Users: Globs([]string{"eve", "carol"})}, Publish: true, Topics: ParseTopics("#")}
 			for _, m := range tt.messages {
 				send(t, compiled(t, reads, writes).With(r), m.user, m.flags, tt.topic, m.payload)
 			}
@@ -172,7 +172,7 @@ func TestRetainedWill(t *testing.T) {
 		if _, ok := r.find([]byte("b")); ok {
 			t.Error("a CONNECT that was refused is noted")
 		}
-		v.Review(s, p)
+		v.Review(noon, s, p)
 		_, ok := r.find([]byte(topic))
 		return ok
 	}
@@ -225,11 +225,14 @@ func TestRetainedSubjects(t *testing.T) {
 	s.Certificate = certificate(t, "plc-7")
 	s.ClientID, s.Listener, s.RemoteAddr = "device-1", "plant", netip.MustParseAddrPort("10.1.2.3:4")
 	own := Rule{
-		Users: []string{"bob"}, ClientIDs: []string{"device-*"}, Listeners: []string{"plant"}, IPs: prefixes("10.0.0.0/8"),
-		Certs: []string{"plc-*"}, Publish: true, Topics: []string{"a/${clientid}"},
+		Subjects: Subjects{
+			Users: Globs([]string{"bob"}), ClientIDs: Globs([]string{"device-*"}), Listeners: Globs([]string{"plant"}),
+			Certs: Globs([]string{"plc-*"}), IPs: prefixes("10.0.0.0/8"),
+		},
+		Publish: true, Topics: ParseTopics("a/${clientid}"),
 	}
 	r := NewRetained(1)
-	policy := compiled(t, own, Rule{Receive: true, Topics: []string{"#"}}).With(r)
+	policy := compiled(t, own, Rule{Receive: true, Topics: ParseTopics("#")}).With(r)
 	policy.View(s).Filter(time.Time{}, s, parse(t, publish(packets.V5, 1, "a/device-1", nil), packets.V5))
 	if _, ok := r.find([]byte("a/device-1")); !ok {
 		t.Fatal("not noted")

@@ -9,19 +9,29 @@ import (
 )
 
 // Review judges p by the rules of now. A subscription is still right if a rule
-// allows it with its QoS or a lower one: the broker has granted one of them.
+// allows it with its QoS or a lower one: the broker has granted one of them. The
+// payload of a message is gone, and so is its size.
 func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	var d Decision
 	switch p.Type {
 	case packets.SUBSCRIBE:
 		return subscribe(p, func(filter []byte, qos packets.QoS) Decision {
-			group, filter, _ := topics.Share(filter)
-			return v.readUpTo(group, filter, qos)
+			group, inner, shared := topics.Share(filter)
+			if v.policy.grants(shared) {
+				return Decision{Allowed: true, Rule: atDelivery}
+			}
+			return v.readUpTo(now, group, inner, qos)
 		})
 	case packets.PUBLISH:
-		d = v.Publish(p.Topic, p.QoS(), p.Retain())
+		m := message(p)
+		m.Size = -1
+		d = v.Publish(now, m)
 	case packets.CONNECT:
-		d = v.will(p)
+		c, err := p.Connect()
+		if err != nil {
+			return filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: err.Error()}
+		}
+		d = v.will(now, c.Will, true)
 		if d.Allowed {
 			v.retainWill(s, p)
 		}
@@ -34,32 +44,36 @@ func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filt
 	return filters.Pass()
 }
 
-// Limit lowers o to what some rule allows. It takes no account of denials and
-// lowers only what is certain; to a client that may not publish at all, the
-// limits of publishing say nothing.
-func (v *View) Limit(o *filters.Offer) {
-	var publish, subscribe, retain, wildcard bool
-	var qos packets.QoS
-	for _, r := range v.rules {
-		if r.Deny {
-			continue
-		}
-		if r.Rule.Publish {
-			publish = true
-			qos = max(qos, r.highestQoS())
-			retain = retain || r.Retain == nil || *r.Retain
-		}
-		if r.Rule.Subscribe {
-			subscribe = true
-			wildcard = wildcard || r.hasWildcard()
+// offer is what some rule allows.
+type offer struct {
+	publish, subscribe, retain, wildcard bool
+	qos                                  packets.QoS // at most, of what is published
+}
+
+// add takes account of r, with these topics.
+func (o *offer) add(r *rule, topics []topic) {
+	if r.Deny {
+		return
+	}
+	if r.Publish {
+		o.publish = true
+		o.qos = max(o.qos, r.highestQoS())
+		o.retain = o.retain || r.Retain == nil || *r.Retain
+	}
+	if r.Subscribe {
+		o.subscribe = true
+		for i := range topics {
+			o.wildcard = o.wildcard || topics[i].wide()
 		}
 	}
-	if publish {
-		o.MaximumQoS = min(o.MaximumQoS, qos)
-		o.Retain = o.Retain && retain
-	}
-	o.Wildcard = o.Wildcard && wildcard
-	o.Shared = o.Shared && subscribe
+}
+
+func (o *offer) join(other offer) {
+	o.publish = o.publish || other.publish
+	o.subscribe = o.subscribe || other.subscribe
+	o.retain = o.retain || other.retain
+	o.wildcard = o.wildcard || other.wildcard
+	o.qos = max(o.qos, other.qos)
 }
 
 func (r *rule) highestQoS() packets.QoS {
@@ -71,11 +85,14 @@ func (r *rule) highestQoS() packets.QoS {
 	return 0
 }
 
-func (r viewRule) hasWildcard() bool {
-	for _, t := range r.topics {
-		if t.glob || !topics.ValidName(t.text) {
-			return true
-		}
+// Limit lowers o to what some rule allows. It takes no account of denials and
+// lowers only what is certain; to a client that may not publish at all, the
+// limits of publishing say nothing.
+func (v *View) Limit(o *filters.Offer) {
+	if v.offer.publish {
+		o.MaximumQoS = min(o.MaximumQoS, v.offer.qos)
+		o.Retain = o.Retain && v.offer.retain
 	}
-	return false
+	o.Wildcard = o.Wildcard && (v.offer.wildcard || v.policy.grants(false))
+	o.Shared = o.Shared && v.offer.subscribe
 }

@@ -40,7 +40,7 @@ func TestReview(t *testing.T) {
 				version = 0
 			}
 			s := user("bob")
-			got := policy.View(s).Review(s, parse(t, tt.packet, version))
+			got := policy.View(s).Review(noon, s, parse(t, tt.packet, version))
 			want := filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: tt.rule}
 			if tt.rule == "" {
 				want = filters.Pass()
@@ -66,7 +66,7 @@ func TestReviewSubscriptions(t *testing.T) {
 		{Filter: []byte("$share/g/a/#"), Options: 0},
 		{Filter: []byte("$share/g/a/b"), Options: 0},
 	}
-	got := v.Review(user("bob"), parse(t, packets.AppendSubscribe(nil, packets.V5, 7, nil, asked), packets.V5))
+	got := v.Review(noon, user("bob"), parse(t, packets.AppendSubscribe(nil, packets.V5, 7, nil, asked), packets.V5))
 	by := func(rule string) filters.Judgement {
 		return filters.Judgement{Reason: packets.NotAuthorized, Rule: rule}
 	}
@@ -78,7 +78,7 @@ func TestReviewSubscriptions(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	publish := func(edit func(*Rule)) Rule {
-		r := Rule{Publish: true, Topics: []string{"a"}}
+		r := Rule{Publish: true, Topics: ParseTopics("a")}
 		edit(&r)
 		return r
 	}
@@ -86,9 +86,9 @@ func TestLimit(t *testing.T) {
 	low := func(r *Rule) { r.QoS = []packets.QoS{1, 0} }
 	plain := func(r *Rule) { r.Retain = new(bool) }
 	kept := func(r *Rule) { r.Retain = new(true) }
-	subscribe := func(topics ...string) Rule { return Rule{Subscribe: true, Topics: topics} }
+	subscribe := func(topics ...string) Rule { return Rule{Subscribe: true, Topics: ParseTopics(topics...)} }
 	others := allow("#")
-	others.Users = []string{"eve"}
+	others.Users = Globs([]string{"eve"})
 	all := filters.Offer{MaximumQoS: 2, Retain: true, Wildcard: true, Shared: true}
 	none := filters.Offer{MaximumQoS: 2, Retain: true} // may not subscribe
 	tests := []struct {
@@ -107,7 +107,7 @@ func TestLimit(t *testing.T) {
 		{"QoS", []Rule{publish(low), subscribe("#")}, all, filters.Offer{MaximumQoS: 1, Retain: true, Wildcard: true, Shared: true}},
 		{"QoS, lower already", []Rule{publish(low), subscribe("#")}, filters.Offer{Wildcard: true}, filters.Offer{Wildcard: true}},
 		{"QoS of one of them", []Rule{publish(low), publish(same), publish(low), subscribe("#")}, all, all},
-		{"QoS of subscriptions", []Rule{publish(same), {Subscribe: true, Topics: []string{"#"}, QoS: []packets.QoS{0}}}, all, all},
+		{"QoS of subscriptions", []Rule{publish(same), {Subscribe: true, Topics: ParseTopics("#"), QoS: []packets.QoS{0}}}, all, all},
 		{"retain", []Rule{publish(plain), subscribe("#")}, all, filters.Offer{MaximumQoS: 2, Wildcard: true, Shared: true}},
 		{"retain for one of them", []Rule{publish(plain), publish(same), publish(plain), subscribe("#")}, all, all},
 		{"retain only", []Rule{publish(kept), subscribe("#")}, all, all},
@@ -116,8 +116,8 @@ func TestLimit(t *testing.T) {
 		{"wildcard for one of them", []Rule{subscribe("a"), subscribe("b", "a/#", "c"), subscribe("a")}, all, all},
 		{"wildcard to the letter", []Rule{subscribe("=a/+")}, all, all},
 		{"wildcard of a group", []Rule{subscribe("$share/g/#")}, all, all},
-		{"wildcard that is denied", []Rule{{Deny: true, Subscribe: true, Topics: []string{"#"}}, subscribe("a")}, all, filters.Offer{MaximumQoS: 2, Retain: true, Shared: true}},
-		{"to receive is not to subscribe", []Rule{{Receive: true, Topics: []string{"#"}}}, all, none},
+		{"wildcard that is denied", []Rule{{Deny: true, Subscribe: true, Topics: ParseTopics("#")}, subscribe("a")}, all, filters.Offer{MaximumQoS: 2, Retain: true, Shared: true}},
+		{"to receive is not to subscribe", []Rule{{Receive: true, Topics: ParseTopics("#")}}, all, none},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,11 +1,14 @@
 // Package authz decides what a client may do: an ordered list of rules, of
 // which the first that matches decides. If none matches, the answer is no.
 //
-// The rules that can apply to a client at all are chosen, and their
-// placeholders filled in, once per session; what is left per packet is a walk
-// over few topic patterns. A Policy judges what clients send: PUBLISH,
-// SUBSCRIBE and the Will in CONNECT. Its Deliveries judge the messages that a
-// broker sends: a subscription may be wider than what is delivered for it.
+// A Policy finds the rules that can be about a client by its names, and the
+// rules about a topic by its levels, so that what a decision costs does not
+// grow with the number of rules. It judges what clients send: PUBLISH,
+// SUBSCRIBE, CONNECT and the Will in it. Its Deliveries judge the messages that
+// a broker sends: a subscription may be wider than what is delivered for it.
+//
+// Formats of other products are read by packages of their own, which turn them
+// into rules.
 //
 // It fails closed: names and networks that no client could have are refused
 // when rules are compiled, a placeholder without a safe value makes a rule that
@@ -13,57 +16,72 @@
 package authz
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
 
-// Rule allows or denies actions on topics to the clients that it names. All
-// kinds of subject that are given must hold; none given means everybody.
+// Rule allows or denies actions on topics to the clients that it names.
 type Rule struct {
 	Name  string // for logs; may be empty
 	Place string // where the rule stands, such as "authz.rules[2] (line 41)"
 
-	Users     []string // "*" in a value stands for any run of characters
-	ClientIDs []string
-	Groups    []string // the client is in one of them
-	Listeners []string
-	Certs     []string // the certificate's common name, or its whole SHA-256 fingerprint
-	IPs       []netip.Prefix
+	Subjects
+	Within []Subjects // which must hold too
 
 	Deny      bool // instead of allow
-	Publish   bool
+	Publish   bool // a PUBLISH, or a Will
+	Will      bool // a Will; only needed without Publish
 	Subscribe bool
 	Receive   bool // is delivered; a rule with Subscribe speaks of this too, without it
+	Connect   bool // stands alone, with Topics that are client identifiers; what no rule says may connect
 
-	Globs  []string      // topics in which "*" stands for any run of characters, "/" too; not to deny
-	Topics []string      // MQTT filters with ${placeholders}; "=x" is the literal topic or filter x; "$share/g/x" is x for group g only
+	Topics []Topic
 	QoS    []packets.QoS // of a message or a subscription; of a delivery only with Receive, see compileReceive
-	Retain *bool         // PUBLISH only
+	Retain *bool         // of a PUBLISH or Will
+	Size   int           // of the payload of a message, in bytes, at most; zero: any
+	Times  []Window      // in one of which it is now; nil: always
+	Wills  *bool         // whether a CONNECT has a Will
+
+	// Exact takes the rule as formats of other products mean theirs: with
+	// Subscribe it says nothing of deliveries, and a deny that lacks a value for a
+	// placeholder does not match, where it would be made wider.
+	Exact bool
 }
 
 // Policy is a compiled list of rules. It does not change.
 type Policy struct {
-	rules    []rule
+	rules    []*rule
+	index    index
+	options  Options
 	retained *Retained // nil: nobody remembers
+}
+
+// Options say how a Policy judges.
+type Options struct {
+	// FilterDeliveries grants every subscription that is not shared: what the
+	// client may not receive is not delivered. A Shared Subscription is judged all
+	// the same, since what one of a group must not get is lost for all of it.
+	FilterDeliveries bool
 }
 
 // rule is a Rule ready to be applied.
 type rule struct {
 	Rule
 	label  string // names the rule in decisions
+	order  int32  // its place among the rules, from 1
 	topics []pattern
 	fixed  []topic // topics, if they are the same for everybody
 	groups bool    // topics name ${group}
 	qos    [3]bool
 
 	receives [3]bool // the QoS of the deliveries that the rule speaks of
+
+	used atomic.Bool // it has decided something
 }
 
 // Validate returns what is wrong with the rule.
@@ -74,31 +92,44 @@ func (r Rule) Validate() error {
 
 // New compiles rules. The error names the place of the first rule that is
 // wrong.
-func New(rules []Rule) (*Policy, error) {
-	p := &Policy{rules: make([]rule, 0, len(rules))}
-	for _, r := range rules {
+func New(rules []Rule, o Options) (*Policy, error) {
+	p := &Policy{rules: make([]*rule, 0, len(rules)), options: o}
+	for i, r := range rules {
 		c, err := compile(r)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Place, err)
 		}
+		c.order = int32(i) + 1 //nolint:gosec // G115: a file of so many rules fits no memory
 		p.rules = append(p.rules, c)
 	}
+	p.index = newIndex(p.rules, fewTopics)
 	return p, nil
 }
 
-func compile(r Rule) (rule, error) {
-	c := rule{Rule: r, label: r.Place}
+func compile(r Rule) (*rule, error) {
+	c := &rule{Rule: r, label: r.Place}
 	if r.Name != "" {
 		c.label = r.Name + ", " + r.Place
 	}
+	messages := r.Publish || r.Will || r.Subscribe || r.Receive
 	switch {
-	case !r.Publish && !r.Subscribe && !r.Receive:
+	case !messages && !r.Connect:
 		return c, errors.New("no action")
-	case len(r.Topics) == 0 && len(r.Globs) == 0:
+	case messages && r.Connect:
+		return c, errors.New("connect is of client identifiers, and the other actions of topics: write two rules")
+	case len(r.Topics) == 0:
 		return c, errors.New("no topics")
+	case r.Wills != nil && !r.Connect:
+		return c, errors.New("whether there is a Will shows when a client connects")
+	case r.Size < 0:
+		return c, fmt.Errorf("no size of a payload: %d", r.Size)
+	case r.Size > 0 && !r.Publish && !r.Will && !r.Receive:
+		return c, errors.New("only messages have a payload")
 	}
-	if err := c.checkSubjects(); err != nil {
-		return c, err
+	for _, s := range append([]Subjects{r.Subjects}, r.Within...) {
+		if err := s.check(); err != nil {
+			return c, err
+		}
 	}
 	if err := c.compileQoS(); err != nil {
 		return c, err
@@ -106,37 +137,6 @@ func compile(r Rule) (rule, error) {
 	c.compileReceive()
 	err := c.compileTopics()
 	return c, err
-}
-
-// checkSubjects refuses what would never match: a deny rule that is silently
-// void lets everybody through.
-func (r *rule) checkSubjects() error {
-	for _, list := range [][]string{r.Users, r.ClientIDs, r.Groups, r.Listeners, r.Certs} {
-		if slices.Contains(list, "") {
-			return errors.New("an empty name is nobody's")
-		}
-	}
-	for _, p := range r.IPs {
-		if !p.IsValid() || p.Addr().Is4In6() {
-			return fmt.Errorf("no network: %s", p)
-		}
-	}
-	r.Certs = slices.Clone(r.Certs)
-	for i, text := range r.Certs {
-		r.Certs[i] = plainFingerprint(text)
-	}
-	return nil
-}
-
-// plainFingerprint returns a fingerprint that was written with colons or in
-// capitals, as OpenSSL prints it, in the form that is compared, and any other
-// text as it is.
-func plainFingerprint(text string) string {
-	plain := strings.ToLower(strings.ReplaceAll(text, ":", ""))
-	if b, err := hex.DecodeString(plain); err == nil && len(b) == sha256.Size {
-		return plain
-	}
-	return text
 }
 
 func (r *rule) compileQoS() error {
@@ -160,7 +160,23 @@ func (r *rule) compileReceive() {
 	switch {
 	case r.Receive:
 		r.receives = r.qos
-	case r.Subscribe && (!r.Deny || r.qos == every):
+	case r.Subscribe && !r.Exact && (!r.Deny || r.qos == every):
 		r.receives = every
 	}
+}
+
+// conditional reports whether the rule may hold for one message and not for
+// another that is alike in topic, QoS and retain.
+func (r *rule) conditional() bool { return r.Size > 0 || r.Times != nil }
+
+// use notes that the rule has decided something. What is written once and then
+// only read costs the sessions that share it nothing.
+func (r *rule) use() {
+	if !r.used.Load() {
+		r.used.Store(true)
+	}
+}
+
+func (r *rule) timely(now time.Time) bool {
+	return r.Times == nil || slices.ContainsFunc(r.Times, func(w Window) bool { return w.Holds(now) })
 }

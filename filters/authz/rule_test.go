@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
@@ -17,18 +18,23 @@ func compiled(t testing.TB, rules ...Rule) *Policy {
 	for i := range rules {
 		rules[i].Place = fmt.Sprint(i)
 	}
-	p, err := New(rules)
+	p, err := New(rules, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
+// noon is when decisions are asked for, where it does not matter.
+var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC) // a Monday
+
 // allow and deny are rules for everybody and both actions.
-func allow(topics ...string) Rule { return Rule{Publish: true, Subscribe: true, Topics: topics} }
+func allow(topics ...string) Rule {
+	return Rule{Publish: true, Subscribe: true, Topics: ParseTopics(topics...)}
+}
 
 func deny(topics ...string) Rule {
-	return Rule{Deny: true, Publish: true, Subscribe: true, Topics: topics}
+	return Rule{Deny: true, Publish: true, Subscribe: true, Topics: ParseTopics(topics...)}
 }
 
 func user(name string) *filters.Session {
@@ -45,31 +51,31 @@ func TestValidate(t *testing.T) {
 		{"no topics", func(r *Rule) { r.Topics = nil }, "no topics"},
 		{"no action", func(r *Rule) { r.Publish, r.Subscribe = false, false }, "no action"},
 		{"no action, denied", func(r *Rule) { r.Deny, r.Publish, r.Subscribe = true, false, false }, "no action"},
-		{"empty topic", func(r *Rule) { r.Topics = []string{"a", ""} }, "empty template"},
-		{"empty literal", func(r *Rule) { r.Topics = []string{"="} }, "empty template"},
-		{"wildcard within a level", func(r *Rule) { r.Topics = []string{"a", "b+"} }, "no topic filter: b+"},
-		{"wildcard behind a placeholder", func(r *Rule) { r.Topics = []string{"a/${username}#"} }, "no topic filter"},
-		{"wildcard before a placeholder", func(r *Rule) { r.Topics = []string{"a/+${username}"} }, "no topic filter"},
-		{"wildcard not at the end", func(r *Rule) { r.Topics = []string{"a/#/b"} }, "no topic filter: a/#/b"},
-		{"malformed literal", func(r *Rule) { r.Topics = []string{"=a#"} }, "no topic filter: =a#"},
-		{"NUL", func(r *Rule) { r.Topics = []string{"a\x00"} }, "no topic filter"},
-		{"too long", func(r *Rule) { r.Topics = []string{strings.Repeat("a", 65536)} }, "no topic filter"},
-		{"share without a group", func(r *Rule) { r.Topics = []string{"$share//a"} }, "no topic filter"},
-		{"share without a filter", func(r *Rule) { r.Topics = []string{"$share/g"} }, "no topic filter"},
-		{"share with a wildcard for group", func(r *Rule) { r.Topics = []string{"$share/+/a"} }, "no topic filter"},
-		{"share in a share", func(r *Rule) { r.Topics = []string{"$share/g/$share/h/a"} }, "no topic filter"},
-		{"share", func(r *Rule) { r.Topics = []string{"$share/${username}/a/#", "=$share/g/+"} }, ""},
-		{"unknown placeholder", func(r *Rule) { r.Topics = []string{"a/${user}"} }, "column 3: unknown placeholder ${user}"},
-		{"open placeholder", func(r *Rule) { r.Topics = []string{"a/${username"} }, "without a closing }"},
-		{"receive only", func(r *Rule) { *r = Rule{Place: r.Place, Receive: true, Topics: []string{"a", "=a/+"}} }, ""},
-		{"denies nothing", func(r *Rule) { *r = Rule{Place: r.Place, Deny: true, Receive: true, Topics: []string{"a", "=a/+"}} }, "denies no delivery, only a subscription: =a/+"},
-		{"denies nothing to a group", func(r *Rule) { *r = Rule{Place: r.Place, Deny: true, Receive: true, Topics: []string{"$share/g/a"}} }, "denies no delivery"},
-		{"denies a subscription", func(r *Rule) { r.Deny, r.Receive, r.Topics = true, true, []string{"=a/+", "$share/g/a"} }, ""},
+		{"empty topic", func(r *Rule) { r.Topics = ParseTopics("a", "") }, "empty template"},
+		{"empty literal", func(r *Rule) { r.Topics = ParseTopics("=") }, "empty template"},
+		{"wildcard within a level", func(r *Rule) { r.Topics = ParseTopics("a", "b+") }, "no topic filter: b+"},
+		{"wildcard behind a placeholder", func(r *Rule) { r.Topics = ParseTopics("a/${username}#") }, "no topic filter"},
+		{"wildcard before a placeholder", func(r *Rule) { r.Topics = ParseTopics("a/+${username}") }, "no topic filter"},
+		{"wildcard not at the end", func(r *Rule) { r.Topics = ParseTopics("a/#/b") }, "no topic filter: a/#/b"},
+		{"malformed literal", func(r *Rule) { r.Topics = ParseTopics("=a#") }, "no topic filter: =a#"},
+		{"NUL", func(r *Rule) { r.Topics = ParseTopics("a\x00") }, "no topic filter"},
+		{"too long", func(r *Rule) { r.Topics = ParseTopics(strings.Repeat("a", 65536)) }, "no topic filter"},
+		{"share without a group", func(r *Rule) { r.Topics = ParseTopics("$share//a") }, "no topic filter"},
+		{"share without a filter", func(r *Rule) { r.Topics = ParseTopics("$share/g") }, "no topic filter"},
+		{"share with a wildcard for group", func(r *Rule) { r.Topics = ParseTopics("$share/+/a") }, "no topic filter"},
+		{"share in a share", func(r *Rule) { r.Topics = ParseTopics("$share/g/$share/h/a") }, "no topic filter"},
+		{"share", func(r *Rule) { r.Topics = ParseTopics("$share/${username}/a/#", "=$share/g/+") }, ""},
+		{"unknown placeholder", func(r *Rule) { r.Topics = ParseTopics("a/${user}") }, "column 3: unknown placeholder ${user}"},
+		{"open placeholder", func(r *Rule) { r.Topics = ParseTopics("a/${username") }, "without a closing }"},
+		{"receive only", func(r *Rule) { *r = Rule{Place: r.Place, Receive: true, Topics: ParseTopics("a", "=a/+")} }, ""},
+		{"denies nothing", func(r *Rule) { *r = Rule{Place: r.Place, Deny: true, Receive: true, Topics: ParseTopics("a", "=a/+")} }, "denies no delivery, only a subscription: =a/+"},
+		{"denies nothing to a group", func(r *Rule) { *r = Rule{Place: r.Place, Deny: true, Receive: true, Topics: ParseTopics("$share/g/a")} }, "denies no delivery"},
+		{"denies a subscription", func(r *Rule) { r.Deny, r.Receive, r.Topics = true, true, ParseTopics("=a/+", "$share/g/a") }, ""},
 		{"QoS", func(r *Rule) { r.QoS = []packets.QoS{0, 3} }, "no such QoS: 3"},
-		{"empty user", func(r *Rule) { r.Users = []string{"a", ""} }, "empty name"},
-		{"empty client id", func(r *Rule) { r.ClientIDs = []string{""} }, "empty name"},
-		{"empty listener", func(r *Rule) { r.Listeners = []string{""} }, "empty name"},
-		{"empty certificate", func(r *Rule) { r.Certs = []string{""} }, "empty name"},
+		{"empty user", func(r *Rule) { r.Users = Globs([]string{"a", ""}) }, "empty name"},
+		{"empty client id", func(r *Rule) { r.ClientIDs = Globs([]string{""}) }, "empty name"},
+		{"empty listener", func(r *Rule) { r.Listeners = Globs([]string{""}) }, "empty name"},
+		{"empty certificate", func(r *Rule) { r.Certs = Globs([]string{""}) }, "empty name"},
 		{"zero network", func(r *Rule) { r.IPs = make([]netip.Prefix, 1) }, "no network"},
 		{"mapped network", func(r *Rule) { r.IPs = prefixes("::ffff:10.0.0.0/104") }, "no network: ::ffff:10.0.0.0/104"},
 	}
@@ -88,7 +94,7 @@ func TestValidate(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
-			p, err := New([]Rule{allow("a"), r})
+			p, err := New([]Rule{allow("a"), r}, Options{})
 			if p != nil || err == nil || !strings.HasPrefix(err.Error(), "authz.rules[0]: ") {
 				t.Errorf("New returns %v and the error %v", p, err)
 			}
@@ -99,7 +105,7 @@ func TestValidate(t *testing.T) {
 // TestValidateChangesNothing: the caller's rule stays as it is.
 func TestValidateChangesNothing(t *testing.T) {
 	r := allow("a")
-	r.Certs = []string{strings.Repeat("AB:", 31) + "AB"}
+	r.Certs = Globs([]string{strings.Repeat("AB:", 31) + "AB"})
 	want := slices.Clone(r.Certs)
 	if err := r.Validate(); err != nil || !slices.Equal(r.Certs, want) {
 		t.Errorf("error %v, certs %q", err, r.Certs)
@@ -110,7 +116,7 @@ func TestLabel(t *testing.T) {
 	named, bare := allow("a"), allow("b")
 	named.Name, named.Place = "sensor writes", "authz.rules[0] (line 3)"
 	bare.Place = "authz.rules[1] (line 4)"
-	p, err := New([]Rule{named, bare})
+	p, err := New([]Rule{named, bare}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,10 +126,10 @@ func TestLabel(t *testing.T) {
 		"b": "authz.rules[1] (line 4)",
 		"c": "no rule matches",
 	} {
-		if got := v.Publish([]byte(topic), 0, false).Rule; got != want {
+		if got := v.Publish(noon, Message{Topic: []byte(topic)}).Rule; got != want {
 			t.Errorf("publish to %s: rule %q, want %q", topic, got, want)
 		}
-		if got := v.Subscribe([]byte(topic), 0).Rule; got != want {
+		if got := v.Subscribe(noon, []byte(topic), 0).Rule; got != want {
 			t.Errorf("subscribe to %s: rule %q, want %q", topic, got, want)
 		}
 	}

@@ -65,9 +65,9 @@ func TestSubjects(t *testing.T) {
 		return client(func(s *filters.Session) { s.Certificate = c })
 	}
 	bob, nobody := client(func(*filters.Session) {}), new(filters.Session)
-	users := func(list ...string) Rule { return Rule{Users: list} }
-	certs := func(list ...string) Rule { return Rule{Certs: list} }
-	ips := func(list ...string) Rule { return Rule{IPs: prefixes(list...)} }
+	users := func(list ...string) Rule { return Rule{Subjects: Subjects{Users: Globs(list)}} }
+	certs := func(list ...string) Rule { return Rule{Subjects: Subjects{Certs: Globs(list)}} }
+	ips := func(list ...string) Rule { return Rule{Subjects: Subjects{IPs: prefixes(list...)}} }
 	tests := []struct {
 		name    string
 		rule    Rule
@@ -89,12 +89,12 @@ func TestSubjects(t *testing.T) {
 		{"glob", users("b*b"), bob, true},
 		{"another glob", users("b*y"), bob, false},
 
-		{"client id", Rule{ClientIDs: []string{"bob-*"}}, bob, true},
-		{"another client id", Rule{ClientIDs: []string{"eve-*"}}, bob, false},
-		{"no client id", Rule{ClientIDs: []string{"*"}}, user("bob"), false},
-		{"listener", Rule{Listeners: []string{"mqtts"}}, bob, true},
-		{"another listener", Rule{Listeners: []string{"mqtt"}}, bob, false},
-		{"no listener", Rule{Listeners: []string{"*"}}, user("bob"), false},
+		{"client id", Rule{Subjects: Subjects{ClientIDs: Globs([]string{"bob-*"})}}, bob, true},
+		{"another client id", Rule{Subjects: Subjects{ClientIDs: Globs([]string{"eve-*"})}}, bob, false},
+		{"no client id", Rule{Subjects: Subjects{ClientIDs: Globs([]string{"*"})}}, user("bob"), false},
+		{"listener", Rule{Subjects: Subjects{Listeners: Globs([]string{"mqtts"})}}, bob, true},
+		{"another listener", Rule{Subjects: Subjects{Listeners: Globs([]string{"mqtt"})}}, bob, false},
+		{"no listener", Rule{Subjects: Subjects{Listeners: Globs([]string{"*"})}}, user("bob"), false},
 
 		{"common name", certs("plc-7"), with(plc), true},
 		{"glob of common names", certs("plc-*"), with(plc), true},
@@ -122,24 +122,24 @@ func TestSubjects(t *testing.T) {
 		{"address with a zone", ips("fe80::/10"), at("fe80::1%eth0"), true},
 		{"no address", ips("0.0.0.0/0", "::/0"), nobody, false},
 
-		{"all hold", Rule{Users: []string{"bob"}, ClientIDs: []string{"bob-1"}, Listeners: []string{"mqtts"}, Certs: []string{"plc-7"}, IPs: prefixes("10.0.0.0/8")}, with(plc), true},
-		{"all but the user", Rule{Users: []string{"eve"}, ClientIDs: []string{"bob-1"}, Listeners: []string{"mqtts"}}, bob, false},
-		{"all but the client id", Rule{Users: []string{"bob"}, ClientIDs: []string{"x"}, Listeners: []string{"mqtts"}}, bob, false},
-		{"all but the listener", Rule{Users: []string{"bob"}, ClientIDs: []string{"bob-1"}, Listeners: []string{"x"}}, bob, false},
-		{"all but the certificate", Rule{Users: []string{"bob"}, Certs: []string{"plc-7"}}, bob, false},
-		{"all but the address", Rule{Users: []string{"bob"}, IPs: prefixes("11.0.0.0/8")}, bob, false},
+		{"all hold", Rule{Subjects: Subjects{Users: Globs([]string{"bob"}), ClientIDs: Globs([]string{"bob-1"}), Listeners: Globs([]string{"mqtts"}), Certs: Globs([]string{"plc-7"}), IPs: prefixes("10.0.0.0/8")}}, with(plc), true},
+		{"all but the user", Rule{Subjects: Subjects{Users: Globs([]string{"eve"}), ClientIDs: Globs([]string{"bob-1"}), Listeners: Globs([]string{"mqtts"})}}, bob, false},
+		{"all but the client id", Rule{Subjects: Subjects{Users: Globs([]string{"bob"}), ClientIDs: Globs([]string{"x"}), Listeners: Globs([]string{"mqtts"})}}, bob, false},
+		{"all but the listener", Rule{Subjects: Subjects{Users: Globs([]string{"bob"}), ClientIDs: Globs([]string{"bob-1"}), Listeners: Globs([]string{"x"})}}, bob, false},
+		{"all but the certificate", Rule{Subjects: Subjects{Users: Globs([]string{"bob"}), Certs: Globs([]string{"plc-7"})}}, bob, false},
+		{"all but the address", Rule{Subjects: Subjects{Users: Globs([]string{"bob"}), IPs: prefixes("11.0.0.0/8")}}, bob, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := tt.rule
-			r.Publish, r.Subscribe, r.Topics = true, true, []string{"a"}
+			r.Publish, r.Subscribe, r.Topics = true, true, ParseTopics("a")
 			v := compiled(t, r).View(tt.session)
-			if got := v.Publish([]byte("a"), 0, false).Allowed; got != tt.want {
+			if got := v.Publish(noon, Message{Topic: []byte("a")}).Allowed; got != tt.want {
 				t.Errorf("an allowing rule applies: %v", got)
 			}
 			r.Deny = true
 			v = compiled(t, r, allow("#")).View(tt.session)
-			if got := !v.Subscribe([]byte("a"), 0).Allowed; got != tt.want {
+			if got := !v.Subscribe(noon, []byte("a"), 0).Allowed; got != tt.want {
 				t.Errorf("a denying rule applies: %v", got)
 			}
 		})

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,59 +10,120 @@ import (
 	"github.com/mqttward/mqttward/packets/topics"
 )
 
-// pattern is one entry of Rule.Topics.
-type pattern struct {
-	template filters.Template
-	literal  bool
+// Topic is a set of topics, or of subscriptions, that a rule is about.
+type Topic struct {
+	Pattern string // a template; see filters.ParseTemplate
+	Kind    Kind
+	Share   Share
 }
 
-// topic is a pattern whose placeholders are filled in.
-type topic struct {
-	group   string // of "$share/group/text": the pattern is about that group's subscriptions only
-	text    string
-	literal bool
-	glob    bool // text is one of Rule.Globs
+// Kind is how the pattern of a Topic is read.
+type Kind uint8
+
+// The kinds. In the patterns of Glob and Wild a value of a client with one of
+// their wildcards is not put in.
+const (
+	Filter    Kind = iota // a Topic Filter; "$share/g/x" is x for subscriptions of group g only
+	Literal               // a topic, or the Topic Filter of a subscription, to the letter
+	Glob                  // "*" stands for any run of characters, "/" too; it holds "$..." only if it begins so
+	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$", are themselves
+	Every                 // all, those that begin with "$" too; has no pattern
+	Wildcards             // subscriptions whose Topic Filter has a wildcard; has no pattern
+)
+
+// Share is which subscriptions a Topic is about.
+type Share uint8
+
+// The subscriptions.
+const (
+	SharedOrNot Share = iota
+	Unshared
+	Shared // of any group
+)
+
+// ParseTopics reads topics as the configuration has them: Topic Filters with
+// ${placeholders}, or "=x" for the literal x. What is wrong with them shows when
+// the rule is compiled.
+func ParseTopics(texts ...string) []Topic {
+	all := make([]Topic, len(texts))
+	for i, text := range texts {
+		all[i].Pattern = text
+		if literal, ok := strings.CutPrefix(text, "="); ok {
+			all[i] = Topic{Pattern: literal, Kind: Literal}
+		}
+	}
+	return all
+}
+
+// String returns the topic as the configuration has it, as far as it can.
+func (t Topic) String() string {
+	switch t.Kind {
+	case Literal:
+		return "=" + t.Pattern
+	case Every:
+		return "every topic"
+	case Wildcards:
+		return "every filter with a wildcard"
+	default:
+		return t.Pattern
+	}
+}
+
+// pattern is a Topic whose template is read.
+type pattern struct {
+	Topic
+	template filters.Template
 }
 
 func (r *rule) compileTopics() error {
 	fixed := true
-	for _, entry := range r.Topics {
-		text, literal := strings.CutPrefix(entry, "=")
-		t, err := filters.ParseTemplate(text)
-		if err != nil {
+	for _, t := range r.Topics {
+		p := pattern{Topic: t}
+		if t.patterned() {
+			var err error
+			if p.template, err = filters.ParseTemplate(t.Pattern); err != nil {
+				return err
+			}
+		}
+		if err := r.checkTopic(p); err != nil {
 			return err
 		}
-		p := pattern{template: t, literal: literal}
-		sample, ok := p.expand(sampleValue)
-		switch {
-		case !ok:
-			return fmt.Errorf("no topic filter: %s", entry)
-		case r.Deny && r.Receive && !r.Subscribe && sample.subscription():
-			return fmt.Errorf("denies no delivery, only a subscription: %s", entry)
-		}
-		fixed = fixed && len(t.Placeholders()) == 0
-		r.groups = r.groups || slices.Contains(t.Placeholders(), "group")
+		placeholders := p.template.Placeholders()
+		fixed = fixed && len(placeholders) == 0
+		r.groups = r.groups || slices.Contains(placeholders, "group")
 		r.topics = append(r.topics, p)
 	}
 	if fixed {
 		r.fixed = r.expand(sampleValue)
 	}
-	return r.checkGlobs()
-}
-
-// checkGlobs refuses wildcards of MQTT in globs: where a filter of a subscription
-// is compared with one, they are to meet "*" only.
-func (r *rule) checkGlobs() error {
-	for _, g := range r.Globs {
-		if g == "" || r.Deny || strings.ContainsAny(g, "+#\x00") {
-			return fmt.Errorf("no pattern of topics to allow: %q", g)
-		}
-	}
 	return nil
 }
 
+func (t Topic) patterned() bool { return t.Kind != Every && t.Kind != Wildcards }
+
 // sampleValue stands for any value when a pattern's grammar is checked.
 func sampleValue(string) (string, bool) { return "x", true }
+
+func (r *rule) checkTopic(p pattern) error {
+	sample, ok := p.expand(sampleValue)
+	switch {
+	case r.Connect && (p.Kind == Filter || p.Kind == Wildcards):
+		return fmt.Errorf("no pattern of client identifiers: %s", p)
+	case r.Connect:
+		return nil
+	case p.Kind == Glob && strings.ContainsAny(p.Pattern, "+#\x00"):
+		// Where a filter of a subscription is compared with a glob, its wildcards are
+		// to meet "*" only.
+		return fmt.Errorf("no pattern of topics: %q", p.Pattern)
+	case !ok:
+		return fmt.Errorf("no topic filter: %s", p)
+	case r.Deny && !r.Exact && r.Subscribe && p.Kind != Filter && p.Kind != Literal && p.Kind != Every:
+		return errors.New("only a topic filter can be denied to subscriptions that overlap it")
+	case r.Deny && r.Receive && !r.Subscribe && sample.subscription():
+		return fmt.Errorf("denies no delivery, only a subscription: %s", p)
+	}
+	return nil
+}
 
 // topicsFor returns the rule's topics for one session. Those that are the same
 // for everybody are shared; those with ${group} are had once for each group of the
@@ -75,7 +137,7 @@ func (r *rule) topicsFor(s subject) []topic {
 	}
 	var all []topic
 	for _, group := range s.Proof().Groups {
-		if len(r.Groups) > 0 && !r.namesGroup(group) {
+		if !oneOf(r.Groups, group) {
 			continue
 		}
 		all = append(all, r.expand(func(name string) (string, bool) {
@@ -95,11 +157,13 @@ func (r *rule) topicsFor(s subject) []topic {
 // not match. One that denies is made wider instead, or clients would get out
 // from under it by a client identifier that cannot be filled in.
 func (r *rule) expand(lookup filters.Lookup) []topic {
-	var expanded []topic
+	expanded := make([]topic, 0, len(r.topics))
 	for _, p := range r.topics {
 		t, ok := p.expand(lookup)
 		switch {
 		case ok:
+		case r.Exact:
+			continue
 		case r.Deny:
 			t = p.widen(lookup)
 		default:
@@ -107,18 +171,39 @@ func (r *rule) expand(lookup filters.Lookup) []topic {
 		}
 		expanded = append(expanded, t)
 	}
-	for _, g := range r.Globs {
-		expanded = append(expanded, topic{text: g, glob: true})
+	return expanded
+}
+
+func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
+	t := topic{kind: p.Kind, share: p.Share}
+	if !p.patterned() {
+		return t, true
 	}
-	return slices.Clip(expanded)
+	wildcards := map[Kind]string{Glob: "*", Wild: "*?"}[p.Kind]
+	text, ok := p.template.ExpandTopic(func(name string) (string, bool) {
+		value, ok := lookup(name)
+		return value, ok && !strings.ContainsAny(value, wildcards)
+	})
+	if !ok {
+		return topic{}, false
+	}
+	t.text = text
+	if p.Kind == Glob || p.Kind == Wild {
+		return t, true
+	}
+	if !topics.ValidFilter(text) {
+		return topic{}, false
+	}
+	t.group, t.text, _ = topics.Share(text)
+	return t, true
 }
 
 // unfilled stands for a value that cannot be filled in, until its level is
 // replaced. It is for private use in Unicode.
 const unfilled = "\uE000"
 
-// widen puts + in the place of each level that has a placeholder without a safe
-// value.
+// widen puts a wildcard in the place of each level that has a placeholder
+// without a safe value.
 func (p pattern) widen(lookup filters.Lookup) topic {
 	text, _ := p.template.ExpandTopic(func(name string) (string, bool) {
 		if v, ok := lookup(name); ok && filters.TopicLevel(v) {
@@ -126,6 +211,9 @@ func (p pattern) widen(lookup filters.Lookup) topic {
 		}
 		return unfilled, true
 	})
+	if p.Kind == Glob || p.Kind == Wild {
+		return topic{text: strings.ReplaceAll(text, unfilled, "*"), kind: p.Kind, share: p.Share}
+	}
 	group, text, _ := topics.Share(text)
 	if strings.Contains(group, unfilled) {
 		group = "" // any group, and none
@@ -136,86 +224,5 @@ func (p pattern) widen(lookup filters.Lookup) topic {
 			levels[i] = "+"
 		}
 	}
-	return topic{group: group, text: strings.Join(levels, "/")}
-}
-
-func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
-	text, ok := p.template.ExpandTopic(lookup)
-	if !ok || !topics.ValidFilter(text) {
-		return topic{}, false
-	}
-	group, text, _ := topics.Share(text)
-	return topic{group: group, text: text, literal: p.literal}, true
-}
-
-// names reports whether t is about the message topic name.
-func (t topic) names(name []byte) bool {
-	switch {
-	case t.group != "":
-		return false
-	case t.literal:
-		return t.text == string(name)
-	}
-	return t.matches(name)
-}
-
-// matches reports whether t holds the topic name. Names that begin with $ are for
-// patterns that begin so [MQTT-4.7.2-1].
-func (t topic) matches(name []byte) bool {
-	if t.glob {
-		return t.globs(name)
-	}
-	return topics.Match(t.text, name)
-}
-
-func (t topic) globs(text []byte) bool {
-	hidden := len(text) > 0 && text[0] == '$'
-	return (!hidden || t.text[0] == '$') && filters.Glob(t.text, string(text))
-}
-
-// subscription reports whether t is about some subscriptions and not about a
-// set of topics: those of a group, or one filter to the letter.
-func (t topic) subscription() bool {
-	return t.group != "" || t.literal && !topics.ValidName(t.text)
-}
-
-// delivers reports whether t, of a rule that allows or denies, is about a
-// message to name that the broker delivers. By which subscription it came is
-// not told: what t grants to one may be it, and what it denies to one may have
-// come by another.
-func (t topic) delivers(name []byte, deny bool) bool {
-	return !(deny && t.subscription()) && t.matches(name)
-}
-
-// covers reports whether all that the subscription to filter in group, which
-// is empty if it is not shared, would deliver is in t.
-func (t topic) covers(group, filter []byte) bool {
-	switch {
-	case !t.concerns(group):
-		return false
-	case t.literal:
-		return t.text == string(filter)
-	case t.glob:
-		// As a broker with such patterns does it. That "a/*" takes in "a/#" and so
-		// the topic a, too, is made good where deliveries are judged.
-		return t.globs(filter)
-	}
-	return topics.Covers(t.text, filter)
-}
-
-// overlaps reports whether something that the subscription would deliver is in
-// t. It takes a literal with wildcards as that filter alone, and one without
-// as the topic that it names.
-func (t topic) overlaps(group, filter []byte) bool {
-	switch {
-	case !t.concerns(group):
-		return false
-	case t.literal && !topics.ValidName(t.text):
-		return t.text == string(filter)
-	}
-	return topics.Overlaps(t.text, filter)
-}
-
-func (t topic) concerns(group []byte) bool {
-	return t.group == "" || t.group == string(group)
+	return topic{group: group, text: strings.Join(levels, "/"), share: p.Share}
 }

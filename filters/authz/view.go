@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -8,8 +10,11 @@ import (
 	"github.com/mqttward/mqttward/packets/topics"
 )
 
-// noRule is what a decision names when no rule matched.
-const noRule = "no rule matches"
+// What a decision names when no rule made it.
+const (
+	noRule     = "no rule matches"
+	atDelivery = "subscribe: filter"
+)
 
 // Decision is an answer and the rule it rests on.
 type Decision struct {
@@ -20,10 +25,16 @@ type Decision struct {
 // View is a Policy as it applies to one session. It is a filters.Filter for
 // what the client sends, which one goroutine uses; the other methods only read.
 type View struct {
-	rules    []viewRule
-	last     lastDecision
-	retained *Retained
-	who      *publisher // the session, once it has set a retained message
+	policy *Policy
+	own    []viewRule // of the client's proof; they come first
+	closed bool       // and no others
+	loose  []viewRule // in order
+	trees  []*tree
+	offer  offer
+	vary   bool // decisions about messages that look alike may differ
+
+	last lastDecision
+	who  *publisher // the session, once it has set a retained message
 }
 
 // viewRule is a rule with its topics for the session.
@@ -43,61 +54,96 @@ func (p *Policy) Open(s *filters.Session) filters.Filter { return p.View(s) }
 
 // View returns the rules that apply to s.
 func (p *Policy) View(s *filters.Session) *View {
-	return p.view(s, func(*rule) bool { return true })
-}
-
-// view returns those of the rules that apply to s which are wanted.
-func (p *Policy) view(s *filters.Session, want func(*rule) bool) *View {
-	v, who := &View{retained: p.retained}, subjectOf(s)
-	add := func(rules []rule) {
-		for i := range rules {
-			r := &rules[i]
-			if !want(r) || !r.appliesTo(who) {
-				continue
-			}
-			if own := r.topicsFor(who); len(own) > 0 {
-				v.rules = append(v.rules, viewRule{rule: r, topics: own})
-			}
+	v, who := &View{policy: p}, subjectOf(s)
+	var own []*rule
+	own, v.closed = ownRules(s.Proof())
+	v.own = v.apply(own, who)
+	if v.closed {
+		return v
+	}
+	var loose []*rule
+	for _, c := range p.index.of(who) {
+		loose = append(loose, c.loose...)
+		if c.tree != nil {
+			v.trees = append(v.trees, c.tree)
+			v.offer.join(c.offer)
+			v.vary = v.vary || c.timed
 		}
 	}
-	own, closed := ownRules(s.Proof())
-	add(own)
-	if !closed {
-		add(p.rules)
-	}
+	slices.SortFunc(loose, func(a, b *rule) int { return cmp.Compare(a.order, b.order) })
+	v.loose = v.apply(loose, who)
 	return v
 }
 
-// Publish decides about a message that the client sends, or a Will.
-func (v *View) Publish(name []byte, qos packets.QoS, retain bool) Decision {
-	for i := range v.rules {
-		r := &v.rules[i]
-		if !r.Rule.Publish || !r.qos[qos] || r.Retain != nil && *r.Retain != retain {
+// apply fills in the topics of rules. Those that are void for the client are left
+// out.
+func (v *View) apply(rules []*rule, who subject) []viewRule {
+	applied := make([]viewRule, 0, len(rules))
+	for _, r := range rules {
+		if topics := r.topicsFor(who); len(topics) > 0 {
+			applied = append(applied, viewRule{r, topics})
+			v.offer.add(r, topics)
+			v.vary = v.vary || r.conditional()
+		}
+	}
+	return applied
+}
+
+// decide returns the decision of the first rule that holds for q.
+func (v *View) decide(q *query) Decision {
+	r := v.find(q)
+	if r == nil {
+		return Decision{Rule: noRule}
+	}
+	r.use()
+	return Decision{Allowed: !r.Deny, Rule: r.label}
+}
+
+func (v *View) find(q *query) *rule {
+	if r := q.first(v.own); r != nil || v.closed {
+		return r
+	}
+	s := search{query: q, found: q.first(v.loose)}
+	for _, t := range v.trees {
+		s.first(t)
+	}
+	return s.found
+}
+
+// first returns the first of rules that holds, nil if there is none.
+func (q *query) first(rules []viewRule) *rule {
+	for i := range rules {
+		r := &rules[i]
+		if q.concerns(r.rule) != "" {
 			continue
 		}
-		for _, t := range r.topics {
-			if t.names(name) {
-				return Decision{Allowed: !r.Deny, Rule: r.label}
+		for j := range r.topics {
+			if q.about(r.rule, &r.topics[j]) {
+				return r.rule
 			}
 		}
 	}
-	return Decision{Rule: noRule}
+	return nil
+}
+
+// Publish decides about a message that the client sends, or its Will.
+func (v *View) Publish(now time.Time, m Message) Decision {
+	return v.decide(&query{action: publishing, topic: m.Topic, message: m, qos: m.QoS, now: now})
 }
 
 // Receive decides about a message that the broker delivers.
-func (v *View) Receive(name []byte, qos packets.QoS) Decision {
-	for i := range v.rules {
-		r := &v.rules[i]
-		if !r.receives[qos] {
-			continue
-		}
-		for _, t := range r.topics {
-			if t.delivers(name, r.Deny) {
-				return Decision{Allowed: !r.Deny, Rule: r.label}
-			}
-		}
+func (v *View) Receive(now time.Time, m Message) Decision {
+	return v.decide(&query{action: receiving, topic: m.Topic, message: m, qos: m.QoS, now: now})
+}
+
+// Connect decides about a CONNECT, with a Will or without. What no rule speaks
+// of is allowed: clients without any right may connect.
+func (v *View) Connect(now time.Time, clientID string, will bool) Decision {
+	d := v.decide(&query{action: connecting, topic: []byte(clientID), now: now, wills: will})
+	if d.Rule == noRule {
+		d.Allowed = true
 	}
-	return Decision{Rule: noRule}
+	return d
 }
 
 // Subscribe decides about a Topic Filter. Of a Shared Subscription it judges
@@ -105,33 +151,26 @@ func (v *View) Receive(name []byte, qos packets.QoS) Decision {
 // denying one: what it denies of a wider subscription is not delivered. But it
 // needs only to overlap a Shared Subscription, whose group would lose what is
 // not delivered to one of it [MQTT-4.8.2-6].
-func (v *View) Subscribe(filter []byte, qos packets.QoS) Decision {
-	group, filter, _ := topics.Share(filter)
-	return v.read(group, filter, qos)
+func (v *View) Subscribe(now time.Time, filter []byte, qos packets.QoS) Decision {
+	group, filter, shared := topics.Share(filter)
+	if v.policy.grants(shared) {
+		return Decision{Allowed: true, Rule: atDelivery}
+	}
+	return v.read(now, group, filter, qos)
 }
 
-func (v *View) read(group, filter []byte, qos packets.QoS) Decision {
-	for i := range v.rules {
-		r := &v.rules[i]
-		if !r.Rule.Subscribe || !r.qos[qos] {
-			continue
-		}
-		// A rule that no delivery is judged by has to refuse the overlap here.
-		whole := !r.Deny || len(group) == 0 && r.receives[qos]
-		for _, t := range r.topics {
-			if t.covers(group, filter) || !whole && t.overlaps(group, filter) {
-				return Decision{Allowed: !r.Deny, Rule: r.label}
-			}
-		}
-	}
-	return Decision{Rule: noRule}
+// grants reports whether every subscription is granted and deliveries judged.
+func (p *Policy) grants(shared bool) bool { return p != nil && p.options.FilterDeliveries && !shared }
+
+func (v *View) read(now time.Time, group, filter []byte, qos packets.QoS) Decision {
+	return v.decide(&query{action: subscribing, topic: filter, group: group, qos: qos, now: now})
 }
 
 // readUpTo is read for a subscription that may have qos or a lower one.
-func (v *View) readUpTo(group, filter []byte, qos packets.QoS) Decision {
+func (v *View) readUpTo(now time.Time, group, filter []byte, qos packets.QoS) Decision {
 	var d Decision
 	for q := packets.QoS(0); q <= qos && !d.Allowed; q++ {
-		d = v.read(group, filter, q)
+		d = v.read(now, group, filter, q)
 	}
 	return d
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/mqttward/mqttward/filters/quota"
 	"github.com/mqttward/mqttward/filters/strict"
 	"github.com/mqttward/mqttward/internal/ocsp"
-	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
 	"github.com/mqttward/mqttward/proxy/backend"
 	"github.com/mqttward/mqttward/ratelimit"
@@ -140,47 +138,6 @@ func (b *builder) fail(path string, err error) {
 	for mistake := range strings.SplitSeq(err.Error(), "\n") {
 		b.errs = append(b.errs, b.config.Errorf(path, "%s", mistake))
 	}
-}
-
-func (b *builder) buildAuthz() {
-	rules := make([]authz.Rule, 0, len(b.config.Authz.Rules))
-	for i, r := range b.config.Authz.Rules {
-		rule := ruleOf(r)
-		if err := rule.Validate(); err != nil {
-			b.fail(fmt.Sprintf("authz.rules[%d]", i), err)
-			continue
-		}
-		rules = append(rules, rule)
-	}
-	policy, err := authz.New(rules)
-	if err != nil {
-		b.fail("authz.rules", err)
-	}
-	if policy != nil {
-		b.authz = policy.With(b.shared.retained)
-	}
-}
-
-func ruleOf(r configs.Rule) authz.Rule {
-	rule := authz.Rule{
-		Name: r.Name, Place: r.Place.String(),
-		Users: r.Users, ClientIDs: r.ClientIDs, Groups: r.Groups, Listeners: r.Listeners, Certs: r.Certs, IPs: r.IPs,
-		Deny: r.Deny != nil, Topics: r.Topics, Retain: r.Retain,
-	}
-	for _, action := range append(r.Allow, r.Deny...) { // one of them is nil
-		switch action {
-		case configs.ActionPublish:
-			rule.Publish = true
-		case configs.ActionSubscribe:
-			rule.Subscribe = true
-		case configs.ActionReceive:
-			rule.Receive = true
-		}
-	}
-	for _, q := range r.QoS {
-		rule.QoS = append(rule.QoS, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
-	}
-	return rule
 }
 
 // keepOrMake takes over the parts of last that have not changed.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -83,13 +84,14 @@ func (e *Explainer) Ask(q Question) (authz.Decision, error) {
 	default:
 		return authz.Decision{}, fmt.Errorf("no such action: %q; known are publish, subscribe and receive", q.Action)
 	}
-	switch q.Action {
+	now := time.Now()
+	switch m := (authz.Message{Topic: []byte(q.Topic), QoS: qos, Retain: q.Retain}); q.Action {
 	case "publish":
-		return view.Publish([]byte(q.Topic), qos, q.Retain), nil
+		return view.Publish(now, m), nil
 	case "receive":
-		return view.Receive([]byte(q.Topic), qos), nil
+		return view.Receive(now, m), nil
 	default:
-		return view.Subscribe([]byte(q.Topic), qos), nil
+		return view.Subscribe(now, m.Topic, qos), nil
 	}
 }
 
