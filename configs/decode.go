@@ -143,12 +143,13 @@ func (l *loader) unknown(path, at, name string, fields map[string]reflect.Struct
 	l.fail(at, "unknown key; did you mean %q?", guess)
 }
 
-// fieldsOf returns the fields of a struct by the keys of their values.
+// fieldsOf returns the fields of a struct, and of those embedded in it, by the keys
+// of their values.
 func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	fields := map[string]reflect.StructField{}
-	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("yaml"); name != "" && name != "-" {
-			fields[name] = t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
+		if name := f.Tag.Get("yaml"); name != "" && name != "-" && !f.Anonymous {
+			fields[name] = f
 		}
 	}
 	return fields

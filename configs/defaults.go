@@ -2,6 +2,7 @@ package configs
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -58,11 +59,22 @@ func (c *Config) complete() {
 	for i := range c.Listeners {
 		c.completeListener(&c.Listeners[i])
 	}
+	c.Authz.complete()
 	for i := range c.Authz.Rules {
 		path := item("authz.rules", i)
 		c.Authz.Rules[i].Place = Place{Path: path, Line: c.At(path)}
 	}
 	c.Limits.complete()
+}
+
+// complete grants as Mosquitto does where a file of Mosquitto decides.
+func (a *Authz) complete() {
+	a.Mode = cmp.Or(a.Mode, ModeEnforce)
+	isACL := func(f RuleFile) bool { return f.Type == RulesACL }
+	if a.Subscribe == "" && slices.ContainsFunc(a.Files, isACL) {
+		a.Subscribe = SubscribeFilter
+	}
+	a.Subscribe = cmp.Or(a.Subscribe, SubscribeDeny)
 }
 
 func (c *Config) completeListener(l *Listener) {

@@ -51,6 +51,9 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 	for i := range c.Authn {
 		c.Authn[i].eachFile(item("authn", i), named)
 	}
+	for i := range c.Authz.Files {
+		named(key(item("authz.files", i), "path"), &c.Authz.Files[i].Path)
+	}
 	named("admin.token_file", &c.Admin.TokenFile)
 }
 

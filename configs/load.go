@@ -18,7 +18,7 @@ const maxFileSize = 16 * MiB
 // is what could be read, to look for further mistakes in, and never for use.
 func Load(path string, flags *pflag.FlagSet) (*Config, error) {
 	l := newLoader(path)
-	data := l.read()
+	data := l.readFile(path)
 	l.decode(data)
 	l.overlay(flags)
 	return l.finish()
@@ -51,8 +51,8 @@ func newLoader(path string) *loader {
 	return l
 }
 
-func (l *loader) read() []byte {
-	file, err := os.Open(l.cfg.file)
+func (l *loader) readFile(path string) []byte {
+	file, err := os.Open(path)
 	if err != nil {
 		l.fail("", "%s", reason(err))
 		return nil

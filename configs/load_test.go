@@ -140,7 +140,7 @@ backends:
 authn:
   - {name: users, type: password, file: users}
 authz:
-  mode: monitor
+  mode: watch
   rules:
     - {users: [u], allow: [publish, delete], topics: ["#"]}
 limits:
@@ -153,8 +153,8 @@ mqttward.yaml:6: listeners[0].tls.client_auth: wants none, optional or required,
 mqttward.yaml:7: listeners[1].tls: is required on 0.0.0.0:1884, which is not loopback (insecure_plaintext: true does without)
 mqttward.yaml:9: listeners[1].authn[0]: no authn method has the name "user"; did you mean "users"?
 mqttward.yaml:12: backends[0].servers[0].address: wants "host:port" or "unix:/path", not "127.0.0.1"
-mqttward.yaml:16: authz.mode: unknown key
-mqttward.yaml:18: authz.rules[0].allow[1]: wants publish, subscribe or receive, not "delete"
+mqttward.yaml:16: authz.mode: wants enforce or monitor, not "watch"
+mqttward.yaml:18: authz.rules[0].allow[1]: wants publish, will, subscribe or receive, not "delete"
 mqttward.yaml:20: limits.packet_timeout: wants a duration with its unit, such as 30s, not "30"
 mqttward.yaml:21: limits.max_packet_size: wants a size such as 4096, 256KiB or 1MiB, not "256 kilo"`
 	if err == nil || err.Error() != want {

@@ -39,7 +39,7 @@ func TestMistakes(t *testing.T) {
 		{"check for a list", "", "strict: {log: C3}", "mqttward.yaml:5: strict.log: wants a list, not a single value"},
 		{"profile", "", "broker_profile: mosquitto-2.0", "mqttward.yaml:5: broker_profile: wants auto, none, legacy, mosquitto-1.4, mosquitto-1.5, mosquitto-1.6, " +
 			`mosquitto-2.0a, mosquitto-2.0b, mosquitto-2.0c, mosquitto-2.0d or mosquitto-2.1, not "mosquitto-2.0"`},
-		{"later key", "", "authz: {files: []}", "mqttward.yaml:5: authz.files: unknown key"},
+		{"later key", "", "authz: {order: []}", "mqttward.yaml:5: authz.order: unknown key"},
 		{"case", "", "Log: {}", `mqttward.yaml:5: Log: unknown key; did you mean "log"?`},
 		{"dash", "", "limits: {max-handshakes: 1}", `mqttward.yaml:5: limits.max-handshakes: unknown key; did you mean "max_handshakes"?`},
 		{"misspelt section", "listeners:", "listener:", `mqttward.yaml:2: listener: unknown key; did you mean "listeners"?`},
@@ -142,12 +142,12 @@ func TestMistakes(t *testing.T) {
 		{"audit nowhere", "", `log: {audit: none/audit.log}`, `mqttward.yaml:5: log.audit: no such directory for "none/audit.log"`},
 
 		{"allow and deny", "", rule + "deny: [publish]}]}", "mqttward.yaml:5: authz.rules[0]: has both allow and deny: write two rules"},
-		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, subscribe, receive"},
+		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, will, subscribe, receive"},
 		{"misspelt deny", "", "authz: {rules: [{dney: [publish], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].dney: unknown key; did you mean "deny"?`},
 		{"no topics", "", "authz: {rules: [{allow: [publish]}]}", `mqttward.yaml:5: authz.rules[0].topics: is required; ["#"] is all topics`},
 		{"empty subjects", "", rule + "users: []}]}", "mqttward.yaml:5: authz.rules[0].users: is an empty list: remove the key, or the rule"},
 		{"null subject", "", rule + "users: [~]}]}", "mqttward.yaml:5: authz.rules[0].users[0]: has no value: give one, or remove the key"},
-		{"no such action", "", "authz: {rules: [{deny: [recieve], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].deny[0]: wants publish, subscribe or receive, not "recieve"`},
+		{"no such action", "", "authz: {rules: [{deny: [recieve], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].deny[0]: wants publish, will, subscribe or receive, not "recieve"`},
 		{"qos", "", rule + "qos: [3]}]}", `mqttward.yaml:5: authz.rules[0].qos[0]: wants 0, 1 or 2, not "3"`},
 		{"no such listener", "", rule + "listeners: [locla]}]}", `mqttward.yaml:5: authz.rules[0].listeners[0]: no listener has the name "locla"; did you mean "local"?`},
 		{"control character", "", rule + `name: "a\nb"}]}`, "mqttward.yaml:5: authz.rules[0].name: holds a control character"},

@@ -158,10 +158,12 @@ log: {level: debug, format: json, audit: audit.log}
 	}
 	rules := []Rule{
 		{
-			Name:  "all of it",
-			Users: []string{"007", "true", "off", "null-ish", "a*"}, ClientIDs: []string{"c"}, Groups: []string{"g"},
-			IPs:       []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
-			Listeners: []string{"mqtts", "pl*"}, Certs: []string{"cn"},
+			Name: "all of it",
+			Subjects: Subjects{
+				Users: []string{"007", "true", "off", "null-ish", "a*"}, ClientIDs: []string{"c"}, Groups: []string{"g"},
+				IPs:       []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+				Listeners: []string{"mqtts", "pl*"}, Certs: []string{"cn"},
+			},
 			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
 			Place: Place{Path: "authz.rules[0]", Line: 29},
@@ -296,8 +298,6 @@ strict: {log: [C3], off: [C12, C8]}
 		"mqttward.yaml:4: backends[0].probe.password_file: every user of this machine may read the file (mode 0644)",
 		"mqttward.yaml:6: authn[0]: anonymous: lets in clients that nobody knows",
 		"mqttward.yaml:7: authn[1].file: every user of this machine may read the file (mode 0644)",
-		"mqttward.yaml:10: authz.rules[0]: allows everybody all topics (#)",
-		"mqttward.yaml:13: authz.rules[3]: allows everybody all topics (#)",
 		"mqttward.yaml:16: limits.max_connections: 0 means no limit",
 		"mqttward.yaml:17: limits.packet_timeout: 0 means no limit",
 		"mqttward.yaml:18: limits.connect_rate: 0 means no limit",

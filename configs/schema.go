@@ -127,38 +127,6 @@ type ClientID struct {
 	Match []string `yaml:"match"` // templates, in which * stands for any run of characters; nil: any
 }
 
-// Authz says what clients may do.
-type Authz struct {
-	Rules []Rule `yaml:"rules"` // the first match decides; nothing matched: denied
-}
-
-// The actions of a rule.
-const (
-	ActionPublish   = "publish"
-	ActionSubscribe = "subscribe"
-	ActionReceive   = "receive"
-)
-
-// Rule allows or denies. Its subjects (Users to Certs) must all hold; nil
-// holds for everybody. None of its lists is empty but not nil, and one of
-// Allow and Deny is nil.
-type Rule struct {
-	Name      string         `yaml:"name"`
-	Users     []string       `yaml:"users"` // globs, as ClientIDs, Listeners and Certs
-	ClientIDs []string       `yaml:"client_ids"`
-	Groups    []string       `yaml:"groups"`
-	IPs       []netip.Prefix `yaml:"ips"`
-	Listeners []string       `yaml:"listeners"`
-	Certs     []string       `yaml:"certs"` // common names or SHA-256 fingerprints
-	Allow     []string       `yaml:"allow" oneof:"publish subscribe receive"`
-	Deny      []string       `yaml:"deny" oneof:"publish subscribe receive"`
-	Topics    []string       `yaml:"topics"` // filters with ${placeholders}, or "=literal"; not checked here
-	QoS       []int          `yaml:"qos" oneof:"0 1 2"`
-	Retain    *bool          `yaml:"retain"`
-
-	Place Place `yaml:"-"` // where the rule stands
-}
-
 // Strict names the checks of packets that are not enforced: what fails one of
 // them goes on. None is named twice.
 type Strict struct {

@@ -25,7 +25,7 @@ func (l *loader) validate() {
 	if c.ClientID.Match != nil && len(c.ClientID.Match) == 0 {
 		l.fail("client_id.match", "is an empty list: remove the key to allow any identifier")
 	}
-	l.rules(listeners)
+	l.authz(listeners)
 	l.strict()
 	l.limits()
 	l.admin()

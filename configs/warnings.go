@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"net/netip"
 	"os"
 	"reflect"
 	"runtime"
@@ -63,24 +62,12 @@ func (w *warnings) everybody() {
 			w.add(item("authn", i), "anonymous: lets in clients that nobody knows")
 		}
 	}
-	for i, r := range c.Authz.Rules {
-		if r.Allow != nil && r.forEverybody() && slices.Contains(r.Topics, "#") {
-			w.add(item("authz.rules", i), "allows everybody all topics (#)")
-		}
-	}
-	if len(c.Authz.Rules) == 0 {
+	if len(c.Authz.Rules) == 0 && len(c.Authz.Files) == 0 {
 		w.add("authz", "no rules: everything is denied")
 	}
-}
-
-func (r Rule) forEverybody() bool {
-	for _, subject := range [][]string{r.Users, r.ClientIDs, r.Groups, r.Listeners, r.Certs} {
-		if subject != nil && !slices.Contains(subject, "*") {
-			return false
-		}
+	if c.Authz.Mode == ModeMonitor {
+		w.add("authz.mode", "monitor: nothing is denied, only reported")
 	}
-	everywhere := func(p netip.Prefix) bool { return p.Bits() == 0 }
-	return r.IPs == nil || slices.ContainsFunc(r.IPs, everywhere)
 }
 
 func (w *warnings) relaxed() {

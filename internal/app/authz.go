@@ -2,44 +2,155 @@ package app
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+	_ "time/tzdata" // for time zones where the system has none
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/packets"
 )
 
+// ruleFormats reads the files of rules of other products, by their types. name is
+// what the places of rules begin with.
+var ruleFormats = map[string]func(data []byte, name string) (rules []authz.Rule, warnings []string, err error){}
+
+// buildAuthz makes the policy of the rules in the configuration and behind them
+// those in its files.
 func (b *builder) buildAuthz() {
-	rules := make([]authz.Rule, 0, len(b.config.Authz.Rules))
-	for i, r := range b.config.Authz.Rules {
-		rule := ruleOf(r)
-		if err := rule.Validate(); err != nil {
-			b.fail(fmt.Sprintf("authz.rules[%d]", i), err)
+	c := &b.config.Authz
+	zone := b.timeZone(c.TimeZone)
+	rules := b.ownRules("authz.rules", c.Rules, zone)
+	for i, f := range c.Files {
+		path := fmt.Sprintf("authz.files[%d]", i)
+		if f.Path == "" || b.errs.Knows(path+".path") {
+			continue
+		}
+		rules = append(rules, b.fileRules(path, f, zone)...)
+	}
+	policy, err := authz.New(rules, authz.Options{FilterDeliveries: c.Subscribe == configs.SubscribeFilter})
+	if err != nil {
+		b.fail("authz", err)
+	}
+	if policy != nil {
+		b.authz = policy.With(b.shared.retained)
+		for _, weakness := range policy.Weaknesses() {
+			b.warnings = append(b.warnings, b.config.Errorf("authz", "%s", weakness).Error())
+		}
+	}
+}
+
+func (b *builder) timeZone(name string) *time.Location {
+	if name == "" {
+		return time.Local
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		b.fail("authz.time_zone", fmt.Errorf("no time zone: %q; it is written as Europe/Berlin", name))
+		return time.UTC
+	}
+	return zone
+}
+
+// ownRules turns the rules in the list at path into those of the engine. What is
+// wrong is noted.
+func (b *builder) ownRules(path string, list []configs.Rule, zone *time.Location) []authz.Rule {
+	rules := make([]authz.Rule, 0, len(list))
+	for i, r := range list {
+		rule, err := ruleOf(r, zone)
+		if err == nil {
+			err = rule.Validate()
+		}
+		if err != nil {
+			b.fail(fmt.Sprintf("%s[%d]", path, i), err)
 			continue
 		}
 		rules = append(rules, rule)
 	}
-	policy, err := authz.New(rules, authz.Options{})
-	if err != nil {
-		b.fail("authz.rules", err)
-	}
-	if policy != nil {
-		b.authz = policy.With(b.shared.retained)
-	}
+	return rules
 }
 
-func ruleOf(r configs.Rule) authz.Rule {
+// fileRules reads the file of rules that the entry at path names. Its clients
+// are those of the entry.
+func (b *builder) fileRules(path string, f configs.RuleFile, zone *time.Location) []authz.Rule {
+	var rules []authz.Rule
+	var err error
+	if f.Type == configs.RulesOwn {
+		rules, err = b.ruleList(f.Path, zone)
+	} else {
+		rules, err = b.foreignRules(path, f)
+	}
+	if err != nil {
+		b.fail(path+".path", err)
+		return nil
+	}
+	if within := subjectsOf(f.Subjects); !f.Everybody() {
+		for i := range rules {
+			rules[i].Within = append(rules[i].Within, within)
+		}
+	}
+	return rules
+}
+
+// ruleList reads a list of rules as those of the configuration.
+func (b *builder) ruleList(file string, zone *time.Location) ([]authz.Rule, error) {
+	list, err := b.config.LoadRules(file)
+	if err != nil {
+		return nil, err
+	}
+	rules := make([]authz.Rule, 0, len(list))
+	for _, r := range list {
+		rule, err := ruleOf(r, zone)
+		if err == nil {
+			err = rule.Validate()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Place, err)
+		}
+		rules = append(rules, rule)
+	}
+	return rules, nil
+}
+
+// maxRuleFile bounds a file of rules, in bytes.
+const maxRuleFile = 64 << 20
+
+func (b *builder) foreignRules(path string, f configs.RuleFile) ([]authz.Rule, error) {
+	parse, known := ruleFormats[f.Type]
+	if !known {
+		return nil, nil // an error already
+	}
+	name := filepath.Base(f.Path)
+	if info, err := os.Stat(f.Path); err != nil || info.Size() > maxRuleFile {
+		return nil, fmt.Errorf("%s: no file of at most %d MiB", name, maxRuleFile>>20)
+	}
+	data, err := os.ReadFile(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	rules, warnings, err := parse(data, name)
+	for _, w := range warnings {
+		b.warnings = append(b.warnings, b.config.Errorf(path+".path", "%s: %s", name, w).Error())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return rules, nil
+}
+
+func ruleOf(r configs.Rule, zone *time.Location) (authz.Rule, error) {
 	rule := authz.Rule{
 		Name: r.Name, Place: r.Place.String(),
-		Subjects: authz.Subjects{
-			Users: authz.Globs(r.Users), ClientIDs: authz.Globs(r.ClientIDs), Groups: authz.Globs(r.Groups),
-			Listeners: authz.Globs(r.Listeners), Certs: authz.Globs(r.Certs), IPs: r.IPs,
-		},
-		Deny: r.Deny != nil, Topics: authz.ParseTopics(r.Topics...), Retain: r.Retain,
+		Subjects: subjectsOf(r.Subjects),
+		Deny:     r.Deny != nil, Topics: authz.ParseTopics(r.Topics...), Retain: r.Retain, Size: int(r.MaxPayload),
 	}
 	for _, action := range append(r.Allow, r.Deny...) { // one of them is nil
 		switch action {
 		case configs.ActionPublish:
 			rule.Publish = true
+		case configs.ActionWill:
+			rule.Will = true
 		case configs.ActionSubscribe:
 			rule.Subscribe = true
 		case configs.ActionReceive:
@@ -49,5 +160,19 @@ func ruleOf(r configs.Rule) authz.Rule {
 	for _, q := range r.QoS {
 		rule.QoS = append(rule.QoS, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
 	}
-	return rule
+	for _, text := range r.Times {
+		w, err := authz.ParseWindow(text, zone)
+		if err != nil {
+			return rule, err
+		}
+		rule.Times = append(rule.Times, w)
+	}
+	return rule, nil
+}
+
+func subjectsOf(s configs.Subjects) authz.Subjects {
+	return authz.Subjects{
+		Users: authz.Globs(s.Users), ClientIDs: authz.Globs(s.ClientIDs), Groups: authz.Globs(s.Groups), Tenants: authz.Globs(s.Tenants),
+		Listeners: authz.Globs(s.Listeners), Certs: authz.Globs(s.Certs), IPs: s.IPs,
+	}
 }
