@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mqttward/mqttward/packets"
@@ -209,6 +210,7 @@ func (c Chain) judge(now time.Time, s *Session, p *packets.Packet, from packets.
 		v := f.Filter(now, s, p)
 		out.Delay = max(out.Delay, v.Delay)
 		out.Broken |= v.Broken
+		out.Monitored = cmp.Or(out.Monitored, v.Monitored)
 		switch v.Action {
 		case Forward:
 		case Rewrite:

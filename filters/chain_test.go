@@ -41,7 +41,7 @@ var guard = judge(func(s *Session, p *packets.Packet) Verdict {
 			case strings.HasPrefix(string(filter), "no/"):
 				rc = packets.NotAuthorized
 			}
-			v.Filters = append(v.Filters, Judgement{rc, "guard"})
+			v.Filters = append(v.Filters, Judgement{Reason: rc, Rule: "guard"})
 		}
 		return v
 	}

@@ -89,6 +89,10 @@ type Verdict struct {
 	Delay  time.Duration      // wait this long before anything is done
 	Broken packets.Checks     // the checks that the packet fails, whether it goes on or not
 
+	// Monitored is the rule that would have refused a packet that goes on, where
+	// rules are not enforced.
+	Monitored string
+
 	// Filters has, for a SUBSCRIBE that goes on, a judgement of each Topic
 	// Filter; one that is missing refuses. Nil lets all go on. The chain keeps
 	// the slice.
@@ -100,6 +104,8 @@ type Verdict struct {
 type Judgement struct {
 	Reason packets.ReasonCode // a failure refuses the Topic Filter
 	Rule   string             // the rule that refused it, for the audit log
+
+	Monitored string // the rule that would have refused it, where rules are not enforced
 }
 
 // Pass is the verdict that lets a packet go on.

@@ -37,7 +37,7 @@ func (r *rules) Review(_ time.Time, _ *Session, p *packets.Packet) Verdict {
 		for filter := range p.Subscriptions() {
 			j := Judgement{}
 			if r.denies(filter) {
-				j = Judgement{packets.NotAuthorized, "rules"}
+				j = Judgement{Reason: packets.NotAuthorized, Rule: "rules"}
 			}
 			v.Filters = append(v.Filters, j)
 		}
@@ -253,7 +253,7 @@ func TestUnsubscribeMerged(t *testing.T) {
 	keep := judge(func(_ *Session, p *packets.Packet) Verdict {
 		v := Pass()
 		if p.Type == packets.UNSUBSCRIBE {
-			v.Filters = []Judgement{{}, {packets.TopicFilterInvalid, "deep"}, {}}
+			v.Filters = []Judgement{{}, {Reason: packets.TopicFilterInvalid, Rule: "deep"}, {}}
 		}
 		return v
 	})

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -146,8 +147,12 @@ func (c *conn) judgeConnect(p *packets.Packet) (*packets.Packet, error) {
 	v := c.up.chain.JudgeUp(time.Now(), &c.sess, p)
 	c.noteChecks(p, v)
 	outcome := "allowed"
-	if v.Action < filters.Rewrite {
+	switch {
+	case v.Action < filters.Rewrite:
 		outcome = "denied"
+	case v.Monitored != "":
+		outcome = "monitored"
+		c.log("connect would be denied", slog.String("rule", v.Monitored))
 	}
 	if c.connect.Will != nil {
 		c.listener.server.observer.Decided("will", outcome, 1)

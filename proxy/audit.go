@@ -112,8 +112,20 @@ func refusedBy(check packets.Check, v filters.Verdict) bool {
 
 // noteDelivery counts a PUBLISH that the client does not get, and logs it.
 func (c *conn) noteDelivery(p *packets.Packet, v filters.Verdict) {
-	c.listener.server.observer.Decided("receive", "denied", 1)
-	c.log("delivery denied", slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())), slog.String("rule", v.Rule))
+	event := c.noteDenied("receive", "delivery", &v)
+	c.log(event, slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())), slog.String("rule", v.Rule))
+}
+
+// noteDenied counts a denial, or what would be one where rules are not enforced,
+// and returns what to log it as, with the rule in v.
+func (c *conn) noteDenied(action, what string, v *filters.Verdict) (event string) {
+	if v.Action >= filters.Rewrite && v.Monitored != "" {
+		c.listener.server.observer.Decided(action, "monitored", 1)
+		v.Rule = v.Monitored
+		return what + " would be denied"
+	}
+	c.listener.server.observer.Decided(action, "denied", 1)
+	return what + " denied"
 }
 
 // noteRelease logs a PUBLISH whose right was lost before its PUBREL.
@@ -131,9 +143,9 @@ type publishes struct{ allowed, delayed int }
 // notePublish counts the judgement of a PUBLISH and logs a refusal.
 func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
 	switch {
-	case v.Action < filters.Rewrite:
-		c.listener.server.observer.Decided("publish", "denied", 1)
-		c.log("publish denied", slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())),
+	case v.Action < filters.Rewrite || v.Monitored != "":
+		event := c.noteDenied("publish", "publish", &v)
+		c.log(event, slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:
 		c.up.publishes.delayed++
@@ -162,22 +174,31 @@ const maxDeniedLogged = 16
 // noteSubscribe counts the judgement of each filter of a SUBSCRIBE and logs
 // the refusals.
 func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
-	allowed, denied, i := 0, 0, 0
+	allowed, denied, monitored, i := 0, 0, 0, 0
 	for filter := range p.Subscriptions() {
 		j, goesOn := filters.Judgement{Reason: v.Reason, Rule: v.Rule}, v.Filters == nil && v.Action >= filters.Rewrite
 		if i < len(v.Filters) {
 			j, goesOn = v.Filters[i], v.Filters[i].Reason == packets.Success
 		}
 		i++
-		if goesOn {
+		event, rule := "subscribe denied", j.Rule
+		switch {
+		case goesOn && j.Monitored == "":
 			allowed++
 			continue
+		case goesOn:
+			event, rule = "subscribe would be denied", j.Monitored
+			monitored++
+		default:
+			denied++
 		}
-		if denied++; denied > maxDeniedLogged {
+		if denied+monitored > maxDeniedLogged {
 			continue
 		}
-		c.log("subscribe denied", slog.String("filter", clip(filter)), slog.String("rule", j.Rule),
-			slog.String("reason", j.Reason.String()))
+		c.log(event, slog.String("filter", clip(filter)), slog.String("rule", rule), slog.String("reason", j.Reason.String()))
+	}
+	if monitored > 0 {
+		c.listener.server.observer.Decided("subscribe", "monitored", monitored)
 	}
 	if allowed > 0 {
 		c.listener.server.observer.Decided("subscribe", "allowed", allowed)
@@ -185,7 +206,7 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 	if denied > 0 {
 		c.listener.server.observer.Decided("subscribe", "denied", denied)
 	}
-	if more := denied - maxDeniedLogged; more > 0 {
+	if more := denied + monitored - maxDeniedLogged; more > 0 {
 		c.log("subscribe denied", slog.Int("more", more))
 	}
 }

@@ -141,6 +141,9 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	case v.Action < filters.Rewrite:
 		c.noteDelivery(pkt, v)
 	}
+	if v.Action >= filters.Rewrite && v.Monitored != "" {
+		c.noteDelivery(pkt, v)
+	}
 	return v, nil
 }
 

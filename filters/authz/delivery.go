@@ -20,7 +20,11 @@ func (d deliveries) Filter(now time.Time, s *filters.Session, p *packets.Packet)
 }
 
 // Open returns the filter of what is delivered to s.
-func (d deliveries) Open(s *filters.Session) filters.Filter { return &delivery{d.policy.View(s)} }
+func (d deliveries) Open(s *filters.Session) filters.Filter {
+	v := d.policy.View(s)
+	v.witness = d.policy.recorder.witness(s)
+	return &delivery{v}
+}
 
 // delivery judges what is delivered to one session. It has a View of its own,
 // since the two directions are judged by two goroutines.
@@ -36,10 +40,13 @@ func (d *delivery) Filter(now time.Time, _ *filters.Session, p *packets.Packet) 
 		policy := d.view.policy
 		decision = policy.retained.judge(now, policy, p.Topic)
 	}
-	if !decision.Allowed {
-		return filters.Withhold(decision.Rule)
+	switch {
+	case decision.Allowed:
+		return filters.Pass()
+	case d.view.policy.monitors():
+		return filters.Verdict{Action: filters.Forward, Monitored: decision.Rule}
 	}
-	return filters.Pass()
+	return filters.Withhold(decision.Rule)
 }
 
 // receive is Receive with a memory, as publish is for Publish.
@@ -49,7 +56,8 @@ func (d *delivery) receive(now time.Time, p *packets.Packet) Decision {
 		return last.decision
 	}
 	decision := d.view.Receive(now, message(p))
-	if !d.view.vary {
+	d.view.witness.note("receive", p.Topic, p.QoS(), false, decision)
+	if !d.view.vary && d.view.witness == nil {
 		last.keep(p, decision)
 	}
 	return decision

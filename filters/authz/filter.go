@@ -13,17 +13,22 @@ func (v *View) Filter(now time.Time, s *filters.Session, p *packets.Packet) filt
 	switch p.Type {
 	case packets.PUBLISH:
 		d := v.publish(now, p)
+		v.witness.note("publish", p.Topic, p.QoS(), p.Retain(), d)
 		if d.Allowed {
 			d = v.response(now, p.Props)
 		}
-		if d.Allowed && p.Retain() {
+		if p.Retain() && (d.Allowed || v.policy.monitors()) {
 			v.retain(s, p)
 		}
-		return verdict(s, p, d)
+		return v.verdict(s, p, d)
 	case packets.SUBSCRIBE:
-		return subscribe(p, func(filter []byte, qos packets.QoS) Decision { return v.Subscribe(now, filter, qos) })
+		return v.subscribe(p, func(filter []byte, qos packets.QoS) Decision {
+			d := v.Subscribe(now, filter, qos)
+			v.witness.note("subscribe", filter, qos, false, d)
+			return d
+		})
 	case packets.CONNECT:
-		return verdict(s, p, v.connect(now, s, p))
+		return v.verdict(s, p, v.connect(now, s, p))
 	default:
 		return filters.Pass()
 	}
@@ -49,7 +54,7 @@ func (v *View) publish(now time.Time, p *packets.Packet) Decision {
 		return v.last.decision
 	}
 	d := v.Publish(now, message(p))
-	if !v.vary {
+	if !v.vary && v.witness == nil {
 		v.last.keep(p, d)
 	}
 	return d
@@ -69,12 +74,18 @@ func (l *lastDecision) keep(p *packets.Packet, d Decision) {
 	}
 }
 
-func verdict(s *filters.Session, p *packets.Packet, d Decision) filters.Verdict {
-	if d.Allowed {
+func (v *View) verdict(s *filters.Session, p *packets.Packet, d Decision) filters.Verdict {
+	switch {
+	case d.Allowed:
 		return filters.Pass()
+	case v.policy.monitors():
+		return filters.Verdict{Action: filters.Forward, Monitored: d.Rule}
 	}
 	return filters.Deny(s, p, packets.NotAuthorized, d.Rule)
 }
+
+// monitors reports whether nothing is denied.
+func (p *Policy) monitors() bool { return p != nil && p.options.Monitor }
 
 // response decides about the Response Topic of a message: answers are sent
 // where it points, so the requester must be allowed to read there, with some
@@ -88,7 +99,9 @@ func (v *View) response(now time.Time, ps packets.Properties) Decision {
 	if !ok {
 		return Decision{Allowed: true}
 	}
-	return v.readUpTo(now, nil, name, 2)
+	d := v.readUpTo(now, nil, name, 2)
+	v.witness.note("subscribe", name, 0, false, d)
+	return d
 }
 
 // connect decides about a CONNECT and the Will in it.
@@ -114,6 +127,9 @@ func (v *View) will(now time.Time, w *packets.Will, reviewed bool) Decision {
 		size = -1
 	}
 	d := v.Publish(now, Message{Topic: w.Topic, QoS: w.QoS, Retain: w.Retain, Size: size, Will: true})
+	if !reviewed {
+		v.witness.note("will", w.Topic, w.QoS, w.Retain, d)
+	}
 	if d.Allowed {
 		d = v.response(now, w.Props)
 	}
@@ -121,12 +137,15 @@ func (v *View) will(now time.Time, w *packets.Will, reviewed bool) Decision {
 }
 
 // subscribe decides about each Topic Filter by itself.
-func subscribe(p *packets.Packet, decide func(filter []byte, qos packets.QoS) Decision) filters.Verdict {
+func (v *View) subscribe(p *packets.Packet, decide func(filter []byte, qos packets.QoS) Decision) filters.Verdict {
 	out := filters.Pass()
 	for filter, options := range p.Subscriptions() {
 		var j filters.Judgement
 		if d := decide(filter, options.QoS()); !d.Allowed {
 			j = filters.Judgement{Reason: packets.NotAuthorized, Rule: d.Rule}
+			if v.policy.monitors() {
+				j = filters.Judgement{Monitored: d.Rule}
+			}
 		}
 		out.Filters = append(out.Filters, j)
 	}

@@ -15,7 +15,7 @@ func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filt
 	var d Decision
 	switch p.Type {
 	case packets.SUBSCRIBE:
-		return subscribe(p, func(filter []byte, qos packets.QoS) Decision {
+		return v.subscribe(p, func(filter []byte, qos packets.QoS) Decision {
 			group, inner, shared := topics.Share(filter)
 			if v.policy.grants(shared) {
 				return Decision{Allowed: true, Rule: atDelivery}
@@ -38,7 +38,7 @@ func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filt
 	default:
 		return filters.Pass()
 	}
-	if !d.Allowed {
+	if !d.Allowed && !v.policy.monitors() {
 		return filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: d.Rule}
 	}
 	return filters.Pass()
@@ -89,6 +89,9 @@ func (r *rule) highestQoS() packets.QoS {
 // lowers only what is certain; to a client that may not publish at all, the
 // limits of publishing say nothing.
 func (v *View) Limit(o *filters.Offer) {
+	if v.policy.monitors() {
+		return
+	}
 	if v.offer.publish {
 		o.MaximumQoS = min(o.MaximumQoS, v.offer.qos)
 		o.Retain = o.Retain && v.offer.retain

@@ -59,6 +59,7 @@ type Policy struct {
 	index    index
 	options  Options
 	retained *Retained // nil: nobody remembers
+	recorder *Recorder // nil: nobody records
 }
 
 // Options say how a Policy judges.
@@ -67,6 +68,9 @@ type Options struct {
 	// client may not receive is not delivered. A Shared Subscription is judged all
 	// the same, since what one of a group must not get is lost for all of it.
 	FilterDeliveries bool
+
+	// Monitor lets everything pass. Verdicts tell what would be denied.
+	Monitor bool
 }
 
 // rule is a Rule ready to be applied.

@@ -33,8 +33,9 @@ type View struct {
 	offer  offer
 	vary   bool // decisions about messages that look alike may differ
 
-	last lastDecision
-	who  *publisher // the session, once it has set a retained message
+	last    lastDecision
+	who     *publisher // the session, once it has set a retained message
+	witness *witness   // nil: nobody records
 }
 
 // viewRule is a rule with its topics for the session.
@@ -50,7 +51,11 @@ func (p *Policy) Filter(time.Time, *filters.Session, *packets.Packet) filters.Ve
 }
 
 // Open returns the View of s as a filters.Filter.
-func (p *Policy) Open(s *filters.Session) filters.Filter { return p.View(s) }
+func (p *Policy) Open(s *filters.Session) filters.Filter {
+	v := p.View(s)
+	v.witness = p.recorder.witness(s)
+	return v
+}
 
 // View returns the rules that apply to s.
 func (p *Policy) View(s *filters.Session) *View {
