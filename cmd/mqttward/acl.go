@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +23,8 @@ func newACL() *cobra.Command {
 
 func newExplain() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "explain -c FILE [flags] publish|subscribe|receive TOPIC",
-		Short: "Say whether a client may do something, and which rule decides",
+		Use:   "explain -c FILE [flags] publish|will|subscribe|receive TOPIC",
+		Short: "Say whether a client may do something, which rule decides, and why not those before",
 		Example: `  mqttward acl explain -c mqttward.yaml --user sensor_01 publish data/sensor01/temp
   mqttward acl explain -c mqttward.yaml --cert plc.crt subscribe 'line-a/#'`,
 		Args: exactArgs(2),
@@ -39,16 +41,25 @@ func newExplain() *cobra.Command {
 	f.StringVar(&q.Listener, "listener", "", "the `name` of the listener that it comes to")
 	f.IntVar(&q.QoS, "qos", 0, "the QoS")
 	f.BoolVar(&q.Retain, "retain", false, "publish a retained message")
+	f.IntVar(&q.Size, "size", 0, "publish a payload of so many `bytes`")
+	at := f.String("at", "", "ask for another `time` than now, as 2026-03-02T06:00:00+01:00")
+	all := f.Bool("all", false, "tell of the rules for other clients, too")
 	c.RunE = withConfig(path, func(c *cobra.Command, args []string) error {
 		e, err := app.NewExplainer(*path, nil)
 		if err != nil {
 			return err
 		}
 		q.Action, q.Topic = args[0], args[1]
+		if *at != "" {
+			if q.At, err = time.Parse(time.RFC3339, *at); err != nil {
+				return usageError{fmt.Errorf("--at wants a time such as 2026-03-02T06:00:00+01:00, not %q", *at)}
+			}
+		}
 		d, err := e.Ask(q)
 		if err != nil {
 			return usageError{err}
 		}
+		defer printSteps(c, d, *all)
 		if !d.Allowed {
 			fmt.Fprintln(c.OutOrStdout(), "deny:", d.Rule)
 			return errNo
@@ -57,6 +68,24 @@ func newExplain() *cobra.Command {
 		return nil
 	})
 	return c
+}
+
+// printSteps says why the rules before the one that decided did not match. Those for
+// other clients are counted, unless all are wanted.
+func printSteps(c *cobra.Command, d app.Answer, all bool) {
+	others := 0
+	for _, s := range d.Steps {
+		switch {
+		case s.Why == "":
+		case strings.HasPrefix(s.Why, "for other ") && !all:
+			others++
+		default:
+			fmt.Fprintf(c.OutOrStdout(), "  not %s: %s\n", s.Rule, s.Why)
+		}
+	}
+	if others > 0 {
+		fmt.Fprintf(c.OutOrStdout(), "  nor %d rules for other clients (--all lists them)\n", others)
+	}
 }
 
 func newACLTest() *cobra.Command {
@@ -68,7 +97,8 @@ func newACLTest() *cobra.Command {
   - {user: sensor_01, action: publish, topic: data/sensor01/temp, expect: allow}
   - {user: sensor_01, action: subscribe, topic: "#", expect: deny}
 
-Further keys are client_id, groups, tenant, cert, ip, listener, qos and retain.`,
+Further keys are client_id, groups, tenant, cert, ip, listener, qos, retain,
+size (of the payload, in bytes) and at (a time, such as 2026-03-02T06:00:00Z).`,
 		Args: exactArgs(1),
 	}
 	path := configFlag(c)

@@ -10,6 +10,7 @@ import (
 // Window is a span of time that comes again every week, such as Monday to Friday
 // from 6:00 to 22:00. The zero Window is none.
 type Window struct {
+	text     string
 	days     [7]bool       // by time.Weekday, on which the window opens
 	from, to time.Duration // since midnight; to a later one if from is not before it
 	location *time.Location
@@ -21,7 +22,7 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // 08:00-12:00" or "22:00-06:00" by the clocks of location. Without days it
 // opens every day; one that ends before it begins ends on the day after.
 func ParseWindow(text string, location *time.Location) (Window, error) {
-	w := Window{location: location}
+	w := Window{text: text, location: location}
 	days, hours, found := strings.Cut(text, " ")
 	if !found {
 		days, hours = "sun-sat", text
@@ -58,6 +59,9 @@ func ParseWindow(text string, location *time.Location) (Window, error) {
 	}
 	return w, nil
 }
+
+// String returns the window as it was written.
+func (w Window) String() string { return w.text }
 
 func weekday(name string) int {
 	for i, d := range weekdays {

@@ -122,6 +122,7 @@ func (m *Metrics) registerJudgements() {
 	for _, action := range []string{"publish", "subscribe", "will"} {
 		m.decisions.seed(action, "allowed")
 		m.decisions.seed(action, "denied")
+		m.decisions.seed(action, "monitored")
 	}
 }
 

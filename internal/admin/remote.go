@@ -72,6 +72,11 @@ func (r *Remote) Kick(ctx context.Context, who Selection) (int, error) {
 	return k.Kicked, err
 }
 
+// Report decodes the report of this name into a value.
+func (r *Remote) Report(ctx context.Context, name string, into any) error {
+	return r.do(ctx, http.MethodGet, name, nil, into)
+}
+
 // do sends a request of the API and decodes what is answered.
 func (r *Remote) do(ctx context.Context, method, path string, body []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://localhost/api/v1/"+path, bytes.NewReader(body))

@@ -49,7 +49,10 @@ type Options struct {
 	// Kick ends the sessions that match and returns how many these are; by says
 	// on whose behalf.
 	Kick func(by string, match func(Client) bool) int
-	Log  *slog.Logger
+	// Reports are answered as JSON at their names below /api/v1/. What they return
+	// is the caller's.
+	Reports map[string]func() any
+	Log     *slog.Logger
 }
 
 // Server is the admin HTTP server.
@@ -108,6 +111,9 @@ func (s *Server) routes(o Options) http.Handler {
 	mux.Handle("/metrics", only(read, s.guard(o.Metrics.handler())))
 	mux.Handle("/api/v1/clients", s.api(read, clients(o.Clients)))
 	mux.Handle("/api/v1/kick", s.api([]string{http.MethodPost}, kick(o.Kick)))
+	for name, report := range o.Reports {
+		mux.Handle("/api/v1/"+name, s.api(read, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, report()) })))
+	}
 	mux.Handle("/", only(read, s.guard(http.NotFoundHandler())))
 	return closed(mux)
 }

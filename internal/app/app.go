@@ -155,7 +155,7 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	}
 	a.adminListener = socket
 	a.adminAddress = cfg.Admin.Address
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {

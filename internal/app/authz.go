@@ -29,15 +29,21 @@ func (b *builder) buildAuthz() {
 		}
 		rules = append(rules, b.fileRules(path, f, zone)...)
 	}
-	policy, err := authz.New(rules, authz.Options{FilterDeliveries: c.Subscribe == configs.SubscribeFilter})
+	o := authz.Options{FilterDeliveries: c.Subscribe == configs.SubscribeFilter, Monitor: c.Mode == configs.ModeMonitor}
+	policy, err := authz.New(rules, o)
 	if err != nil {
 		b.fail("authz", err)
+		return
 	}
-	if policy != nil {
-		b.authz = policy.With(b.shared.retained)
-		for _, weakness := range policy.Weaknesses() {
-			b.warnings = append(b.warnings, b.config.Errorf("authz", "%s", weakness).Error())
-		}
+	for _, weakness := range policy.Weaknesses() {
+		b.warnings = append(b.warnings, b.config.Errorf("authz", "%s", weakness).Error())
+	}
+	b.authz = policy.With(b.shared.retained)
+	if o.Monitor {
+		b.authz = b.authz.Recording(b.shared.recorder)
+	}
+	if b.last != nil {
+		b.authz.Inherit(b.last.authz)
 	}
 }
 

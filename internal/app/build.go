@@ -62,6 +62,7 @@ type shared struct {
 	pool     *password.Pool
 	sessions *filters.Store
 	retained *authz.Retained
+	recorder *authz.Recorder
 	broker   *strict.Broker
 
 	// sourceChanged returns what is told when the source of a method fails, or
@@ -71,11 +72,12 @@ type shared struct {
 	unanswered func(error) // see App.unanswered
 }
 
-// maxAway and maxRetained bound what is remembered of sessions whose clients are
-// away, and of who set retained messages.
+// What is remembered: sessions whose clients are away, who set retained messages,
+// and what monitored clients do.
 const (
 	maxAway     = 10_000
 	maxRetained = 10_000
+	maxActs     = 100_000
 )
 
 func newShared() shared {
@@ -84,6 +86,7 @@ func newShared() shared {
 		pool:     password.NewPool(runtime.GOMAXPROCS(0)),
 		sessions: filters.NewStore(maxAway),
 		retained: authz.NewRetained(maxRetained),
+		recorder: authz.NewRecorder(maxActs),
 		broker:   &strict.Broker{},
 
 		sourceChanged: func(string) func(error) { return nil },

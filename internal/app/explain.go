@@ -31,10 +31,13 @@ type Question struct {
 	Cert     string   `yaml:"cert"` // file; names the user if User is empty
 	IP       string   `yaml:"ip"`
 	Listener string   `yaml:"listener"`
-	Action   string   `yaml:"action"` // publish, subscribe or receive
+	Action   string   `yaml:"action"` // publish, will, subscribe or receive
 	Topic    string   `yaml:"topic"`
 	QoS      int      `yaml:"qos"`
 	Retain   bool     `yaml:"retain"`
+	Size     int      `yaml:"size"` // of the payload, in bytes
+
+	At time.Time `yaml:"at"` // zero: now
 }
 
 // Explainer answers questions about a configuration without running it.
@@ -62,37 +65,53 @@ func NewExplainer(path string, flags *pflag.FlagSet) (*Explainer, error) {
 	return &Explainer{built: b}, nil
 }
 
-// Ask returns the decision and the rule that made it.
-func (e *Explainer) Ask(q Question) (authz.Decision, error) {
+// Answer is a decision, the rule that made it, and what became of the rules before
+// that.
+type Answer struct {
+	authz.Decision
+	Steps []authz.Step
+}
+
+// Ask returns what the rules say.
+func (e *Explainer) Ask(q Question) (Answer, error) {
 	session, err := e.session(q)
 	if err != nil {
-		return authz.Decision{}, err
+		return Answer{}, err
 	}
+	ask, err := q.ask()
+	if err != nil {
+		return Answer{}, err
+	}
+	now := time.Now()
+	if !q.At.IsZero() {
+		now = q.At
+	}
+	d, steps := e.built.authz.Explain(now, session, ask)
+	return Answer{d, steps}, nil
+}
+
+func (q Question) ask() (authz.Question, error) {
+	ask := authz.Question{Action: q.Action}
 	if q.QoS < 0 || q.QoS > 2 {
-		return authz.Decision{}, fmt.Errorf("no such QoS: %d", q.QoS)
+		return ask, fmt.Errorf("no such QoS: %d", q.QoS)
 	}
-	view, qos := e.built.authz.View(session), packets.QoS(q.QoS)
 	switch q.Action {
-	case "publish", "receive":
+	case "publish", "will", "receive":
 		if !topics.ValidName(q.Topic) {
-			return authz.Decision{}, fmt.Errorf("no topic name: %q", q.Topic)
+			return ask, fmt.Errorf("no topic name: %q", q.Topic)
 		}
 	case "subscribe":
 		if !topics.ValidFilter(q.Topic) {
-			return authz.Decision{}, fmt.Errorf("no topic filter: %q", q.Topic)
+			return ask, fmt.Errorf("no topic filter: %q", q.Topic)
 		}
 	default:
-		return authz.Decision{}, fmt.Errorf("no such action: %q; known are publish, subscribe and receive", q.Action)
+		return ask, fmt.Errorf("no such action: %q; known are publish, will, subscribe and receive", q.Action)
 	}
-	now := time.Now()
-	switch m := (authz.Message{Topic: []byte(q.Topic), QoS: qos, Retain: q.Retain}); q.Action {
-	case "publish":
-		return view.Publish(now, m), nil
-	case "receive":
-		return view.Receive(now, m), nil
-	default:
-		return view.Subscribe(now, m.Topic, qos), nil
+	if q.Size < 0 {
+		return ask, fmt.Errorf("no such size: %d", q.Size)
 	}
+	ask.Message = authz.Message{Topic: []byte(q.Topic), QoS: packets.QoS(q.QoS), Retain: q.Retain, Size: q.Size}
+	return ask, nil
 }
 
 func (e *Explainer) session(q Question) (*filters.Session, error) {
