@@ -18,7 +18,7 @@ func Deny(s *Session, p *packets.Packet, rc packets.ReasonCode, rule string) Ver
 	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
 		v.Action = Forward // the chain answers
 		for range p.Subscriptions() {
-			v.Filters = append(v.Filters, Judgement{rc, rule})
+			v.Filters = append(v.Filters, Judgement{Reason: rc, Rule: rule})
 		}
 		return v
 	default:

@@ -100,6 +100,28 @@ type Verdict struct {
 type Judgement struct {
 	Reason packets.ReasonCode // a failure refuses the Topic Filter
 	Rule   string             // the rule that refused it, for the audit log
+
+	// Narrowed, unless nil, are the Topic Filters that are subscribed to in the
+	// place of this one, with its options: 1 to 64 of them, each within it and, if
+	// it is a Shared Subscription, in its group. Anything else refuses it, and so
+	// does a second filter of the chain that narrows it. Those within another one
+	// are left out, since what both match would come twice. The client does not
+	// see it: it has subscribed to what it has asked for. The chain keeps the slice.
+	Narrowed []string
+}
+
+// and is the judgement of two filters, of which the first refusal stands.
+func (j Judgement) and(next Judgement) Judgement {
+	switch {
+	case j.Reason != packets.Success:
+		return j
+	case next.Reason != packets.Success || j.Narrowed == nil:
+		return next
+	case next.Narrowed != nil: // what both leave of it may be nothing
+		return Judgement{Reason: packets.ImplementationSpecificError, Rule: "two filters narrow it"}
+	default:
+		return j
+	}
 }
 
 // Pass is the verdict that lets a packet go on.

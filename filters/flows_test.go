@@ -37,7 +37,7 @@ func (r *rules) Review(_ *Session, p *packets.Packet) Verdict {
 		for filter := range p.Subscriptions() {
 			j := Judgement{}
 			if r.denies(filter) {
-				j = Judgement{packets.NotAuthorized, "rules"}
+				j = Judgement{Reason: packets.NotAuthorized, Rule: "rules"}
 			}
 			v.Filters = append(v.Filters, j)
 		}
@@ -75,7 +75,7 @@ func (c *talk) client(say string, b []byte, want Action, bytes []byte, due ...[]
 	c.t.Helper()
 	v := c.up.JudgeUp(time.Time{}, c.s, parse(c.t, b, c.s.Version, packets.Client))
 	c.check(say, v, want, bytes)
-	if got, want := c.s.Settle(), slices.Concat(due...); !slices.Equal(got, want) {
+	if got, want := c.s.Settle(time.Time{}), slices.Concat(due...); !slices.Equal(got, want) {
 		c.t.Errorf("%s: behind it goes % x, want % x", say, got, want)
 	}
 }
@@ -253,7 +253,7 @@ func TestUnsubscribeMerged(t *testing.T) {
 	keep := judge(func(_ *Session, p *packets.Packet) Verdict {
 		v := Pass()
 		if p.Type == packets.UNSUBSCRIBE {
-			v.Filters = []Judgement{{}, {packets.TopicFilterInvalid, "deep"}, {}}
+			v.Filters = []Judgement{{}, {Reason: packets.TopicFilterInvalid, Rule: "deep"}, {}}
 		}
 		return v
 	})
