@@ -107,11 +107,10 @@ func (t *subscriptions) unwant(filter string) (free []string, rc packets.ReasonC
 	return free, packets.Success
 }
 
-// discard marks those filters that nobody wants for an UNSUBSCRIBE of ours. One
-// whose SUBSCRIBE is not answered yet is marked when it is.
+// discard marks those filters that nobody wants for an UNSUBSCRIBE of ours.
 func (t *subscriptions) discard(filters ...string) {
 	for _, f := range filters {
-		if h := t.held[f]; h != nil && h.granted && !h.wanted() && h.asked == 0 && !h.leaving {
+		if h := t.held[f]; h != nil && !h.wanted() {
 			t.mark(f)
 		}
 	}
@@ -159,6 +158,7 @@ func (t *subscriptions) answered(answer packets.Type, filter string, rc packets.
 	if !h.granted && h.asked == 0 {
 		t.withdraw(filter)
 		delete(t.held, filter)
+		delete(t.unsent, filter)
 		return
 	}
 	if answer == packets.SUBACK {

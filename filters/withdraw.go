@@ -184,11 +184,13 @@ func (s *Session) unsubscribe(dst []byte, now time.Time) []byte {
 	due := slices.Sorted(maps.Keys(t.unsent))
 	due = slices.DeleteFunc(due, func(f string) bool {
 		h := t.held[f]
-		again := h != nil && (h.wanted() || h.asked > 0 || h.leaving) // it has been asked for again, or is settled by an answer
-		if again {
+		// The client has asked for it again; or the answer to a SUBSCRIBE, or to an
+		// UNSUBSCRIBE, will tell.
+		settled := h != nil && (h.wanted() || h.asked > 0 || h.leaving)
+		if settled {
 			delete(t.unsent, f)
 		}
-		return again
+		return settled
 	})
 	for len(due) > 0 {
 		id, ok := s.flows.free()

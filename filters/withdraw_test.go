@@ -112,14 +112,45 @@ func TestWithdrawnWithoutID(t *testing.T) {
 	}
 	r.denied = nil
 	c.client("that is taken again", subscribe(v, 7, "b"), Forward, nil)
-	if got := c.s.Unsubscribe(timeZero); got != nil || c.s.Due() {
-		t.Errorf("% x", got)
-	}
 	c.broker("and free", suback(v, 7, 0), Forward)
 	if got := c.s.Unsubscribe(timeZero); !slices.Equal(got, unsubscribe(v, 7, "a")) {
 		t.Errorf("% x", got)
 	}
 }
+
+// TestAskedForWhileReviewed: a SUBSCRIBE that comes beside a review is not undone
+// by it.
+func TestAskedForWhileReviewed(t *testing.T) {
+	const v = packets.V5
+	c := subscribed(t, v, &rules{}, "a", "b")
+	old := Chain{reviewing(func() Verdict {
+		c.client("by the rules of now", subscribe(v, 2, "a"), Forward, nil)
+		return Verdict{Rule: "old"}
+	})}
+	if got := old.ReviewSubscriptions(c.s); !reflect.DeepEqual(got, []Withdrawn{{"b", "old", []string{"b"}}}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestReviewBesideUnsubscribe: the client has what the broker did not end, if there
+// was a review meanwhile or not.
+func TestReviewBesideUnsubscribe(t *testing.T) {
+	const v = packets.V5
+	c := subscribed(t, v, &rules{}, "a")
+	c.client("on its way", unsubscribe(v, 2, "a"), Forward, nil)
+	if got := c.up.ReviewSubscriptions(c.s); got != nil {
+		t.Errorf("%+v", got)
+	}
+	c.broker("no", unsuback(v, 2, packets.UnspecifiedError), Forward)
+	if got := c.s.Unsubscribe(timeZero); got != nil {
+		t.Errorf("% x", got)
+	}
+}
+
+type reviewing func() Verdict
+
+func (r reviewing) Filter(time.Time, *Session, *packets.Packet) Verdict { return Pass() }
+func (r reviewing) Review(*Session, *packets.Packet) Verdict            { return r() }
 
 // TestWithdrawnBound: what waits for the broker's answers is bounded, and nothing
 // is forgotten.
@@ -206,7 +237,7 @@ func TestReviewIncomplete(t *testing.T) {
 	} {
 		c := subscribed(t, packets.V5, &rules{}, "a", "b")
 		var got []string
-		for _, w := range (Chain{reviewer{v}}).ReviewSubscriptions(c.s) {
+		for _, w := range (Chain{reviewing(func() Verdict { return v })}).ReviewSubscriptions(c.s) {
 			got = append(got, w.Filter+": "+w.Rule)
 		}
 		if strings.Join(got, " ") != want {
@@ -214,11 +245,6 @@ func TestReviewIncomplete(t *testing.T) {
 		}
 	}
 }
-
-type reviewer struct{ Verdict }
-
-func (r reviewer) Filter(time.Time, *Session, *packets.Packet) Verdict { return r.Verdict }
-func (r reviewer) Review(*Session, *packets.Packet) Verdict            { return r.Verdict }
 
 // TestReviewBeside: a review goes beside the pumps, and in the end nothing is held
 // that has no right. The race detector watches.
