@@ -37,8 +37,8 @@ func (s *sink) writeLocked(b []byte) error {
 	return s.err
 }
 
-// writeNext writes what next returns. It is asked when nobody else writes, so that
-// nothing gets in between.
+// writeNext writes what next returns, which is called when nobody else writes, so
+// that nothing gets in between.
 func (s *sink) writeNext(next func() []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

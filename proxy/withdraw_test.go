@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -242,6 +243,93 @@ func TestWithdrawnOffline(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestWithdrawnWhileStreaming: an UNSUBSCRIBE of ours does not get into a PUBLISH
+// that is on its way in pieces, nor is it forgotten over it.
+func TestWithdrawnWhileStreaming(t *testing.T) {
+	each(t, func(t *testing.T, v packets.Version) {
+		h := open(t)
+		defer h.close()
+		client, broker := h.subscribed(v, "a/#")
+		large := mqtttest.Publish(v, 0, 0, "t", string(long(300<<10)))
+		go client.Send(large)
+		synctest.Wait() // the broker does not read
+		h.listener.SetPolicy(without(h, "a/"))
+		for h.seen.count("decided subscribe withdrawn") == 0 {
+			runtime.Gosched()
+		}
+		broker.Expect("One after the other.", large, unsubscribe(v, 65535, "a/#"))
+	})
+}
+
+// TestWithdrawnByProof: who has proved to be less has less.
+func TestWithdrawnByProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) { p.Up = append(p.Up, ofProof{}) }))
+		client, broker := h.enhanced("bob")
+		client.Send(mqtttest.Subscribe(v5, 1, "t"))
+		broker.Expect("The proof allows it.", mqtttest.Subscribe(v5, 1, "t"))
+		broker.Send(mqtttest.Suback(v5, 1, 0))
+		client.Expect("Granted.", mqtttest.Suback(v5, 1, 0))
+		client.Send(mqtttest.Auth(packets.ReAuthenticate, "test", "bob until 1h"))
+		client.Expect("It has succeeded.", packets.AppendAuth(nil, packets.Success, mqtttest.Text(packets.AuthenticationMethod, "test")))
+		broker.Expect("The new one does not.", unsubscribe(v5, 65535, "t"))
+	})
+}
+
+// ofProof allows subscriptions to identities that do not expire.
+type ofProof struct{}
+
+func (ofProof) Filter(time.Time, *filters.Session, *packets.Packet) filters.Verdict {
+	return filters.Pass()
+}
+
+func (ofProof) Review(s *filters.Session, _ *packets.Packet) filters.Verdict {
+	if s.Proof().Expires.IsZero() {
+		return filters.Pass()
+	}
+	return filters.Verdict{Rule: "temporary"}
+}
+
+// TestNarrowedOverReload: the client sees nothing of the filters that stand for its
+// own, until none is left.
+func TestNarrowedOverReload(t *testing.T) {
+	each(t, func(t *testing.T, v packets.Version) {
+		h := open(t)
+		defer h.close()
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) { p.Up = append(p.Up, narrow{"a/+", "b"}) }))
+		client, broker := h.session(v)
+		client.Send(mqtttest.Subscribe(v, 1, "#"))
+		broker.Expect("Two for one.", mqtttest.Subscribe(v, 1, "a/+", "b"))
+		broker.Send(mqtttest.Suback(v, 1, 1, 1))
+		client.Expect("One for two.", mqtttest.Suback(v, 1, 1))
+		message := mqtttest.Publish(v, 0, 0, "t", "x")
+		for i, step := range []struct {
+			lost string
+			want []byte
+		}{{"a/", message}, {"b", told(v, message, "#")}} {
+			h.listener.SetPolicy(without(h, step.lost))
+			broker.Expect("A part goes.", unsubscribe(v, 65535, []string{"a/+", "b"}[i]))
+			broker.Send(unsuback(v, 65535, 0), message)
+			client.Expect("The client is told of the last.", step.want)
+		}
+	})
+}
+
+// narrow lets everybody subscribe to parts only.
+type narrow []string
+
+func (n narrow) Filter(_ time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
+	v := filters.Pass()
+	if p.Type == packets.SUBSCRIBE {
+		for range p.Subscriptions() {
+			v.Filters = append(v.Filters, filters.Judgement{Narrowed: n})
+		}
+	}
+	return v
 }
 
 // TestWithdrawnPanics: a filter that panics in a review ends that session.
