@@ -41,8 +41,8 @@ type Closer interface {
 // Reviewer is a filter whose permission can be withdrawn: Review judges again,
 // by the rules of now, what was let go on and has not taken effect yet. p is a
 // PUBLISH whose PUBREL has come, without payload; a SUBSCRIBE to what the
-// session is subscribed to; or a CONNECT with the Will that is about to be
-// published. It counts towards no quota.
+// session is subscribed to, where to narrow a filter is to refuse it; or a CONNECT
+// with the Will that is about to be published. It counts towards no quota.
 type Reviewer interface {
 	Review(s *Session, p *packets.Packet) Verdict
 }

@@ -111,8 +111,8 @@ func (c Chain) refused(s *Session, claims []claim) (gone []claim) {
 			v = c.review(s, &packets.Packet{Type: packets.SUBSCRIBE, Flags: 2, Version: s.Version, Raw: b, ID: 1, Payload: b[len(b)-size:]})
 		}
 		for i, held := range part {
-			var rights bool
-			if held.rule, rights = v.rights(i); !rights {
+			var ok bool
+			if held.rule, ok = right(v, i); !ok {
 				gone = append(gone, held)
 			}
 		}
@@ -120,8 +120,8 @@ func (c Chain) refused(s *Session, claims []claim) (gone []claim) {
 	return gone
 }
 
-// rights reports whether v lets the whole of filter i go on, and the rule if not.
-func (v *Verdict) rights(i int) (rule string, ok bool) {
+// right reports whether v lets the whole of filter i go on, and the rule if not.
+func right(v Verdict, i int) (rule string, ok bool) {
 	switch {
 	case v.Action < Rewrite:
 		return v.Rule, false
