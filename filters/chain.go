@@ -56,6 +56,7 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 		return v
 	}
 	if p.Type == packets.SUBSCRIBE || p.Type == packets.UNSUBSCRIBE {
+		s.narrow(p, v.Filters)
 		c.withdraw(now, s, p, v.Filters)
 		return s.request(now, p, v)
 	}
@@ -233,8 +234,8 @@ func (c Chain) judge(now time.Time, s *Session, p *packets.Packet, from packets.
 	return p, out
 }
 
-// refuse adds the refusals of single Topic Filters in v. Of two refusals of
-// one filter the first stands; one that either did not judge is refused.
+// refuse adds the judgements of single Topic Filters in v. One that either did
+// not judge is refused.
 func (out *Verdict) refuse(v Verdict) {
 	switch {
 	case v.Filters == nil:
@@ -245,8 +246,6 @@ func (out *Verdict) refuse(v Verdict) {
 	}
 	out.Filters = out.Filters[:min(len(out.Filters), len(v.Filters))]
 	for i, j := range out.Filters {
-		if j.Reason == packets.Success {
-			out.Filters[i] = v.Filters[i]
-		}
+		out.Filters[i] = j.and(v.Filters[i])
 	}
 }

@@ -313,7 +313,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-func slotsOf(s *Session, id uint16) []packets.ReasonCode {
+func slotsOf(s *Session, id uint16) []slot {
 	if f := s.flows.at(id); f != nil {
 		return f.request.slots
 	}
@@ -336,7 +336,7 @@ func rulesOf(v Verdict) (rules string) {
 }
 
 // fate is the code with which each Topic Filter of p is refused, or "f".
-func fate(t *testing.T, p *packets.Packet, v Verdict, slots []packets.ReasonCode) string {
+func fate(t *testing.T, p *packets.Packet, v Verdict, slots []slot) string {
 	t.Helper()
 	switch v.Action {
 	case Forward:
@@ -350,10 +350,10 @@ func fate(t *testing.T, p *packets.Packet, v Verdict, slots []packets.ReasonCode
 		}
 		codes, i := []byte{}, 0
 		for filter := range p.Subscriptions() {
-			if forwarded[string(filter)] != (slots[i] == slotOpen) {
-				t.Errorf("%s: forwarded %v, but its slot is %x", filter, forwarded[string(filter)], slots[i])
+			if forwarded[string(filter)] != (slots[i].from < slots[i].behind) {
+				t.Errorf("%s: forwarded %v, but its slot is %+v", filter, forwarded[string(filter)], slots[i])
 			}
-			code := byte(slots[i])
+			code := byte(slots[i].code)
 			if forwarded[string(filter)] {
 				code = 'f'
 			}

@@ -2,6 +2,7 @@ package filters
 
 import (
 	"slices"
+	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
@@ -191,8 +192,8 @@ func (s *Session) reply(v Verdict) Verdict {
 
 // Settle returns what has to be sent to the broker behind the packets that have
 // just been written to it: acknowledgements of ours that waited for the
-// client's, and requests of ours. It is called by who calls JudgeUp.
-func (s *Session) Settle() []byte {
+// client's, and UNSUBSCRIBEs of ours. It is called by who calls JudgeUp.
+func (s *Session) Settle(now time.Time) []byte {
 	if !s.unsettled {
 		return nil
 	}
@@ -200,7 +201,5 @@ func (s *Session) Settle() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deliveries.settle()
-	b := s.deliveries.due(s.requests, s.Version)
-	s.requests = nil
-	return b
+	return s.unsubscribe(s.deliveries.due(nil, s.Version), now)
 }

@@ -77,7 +77,7 @@ func TestBrokerFasterThanSettle(t *testing.T) {
 	}
 	c.broker("the identifier is used again", publish(v, 1, 1, "b"), Forward)
 	c.broker("waits for the second 1", publish(v, 1, 2, "no/b"), Drop)
-	if b := c.s.Settle(); len(b) != 0 {
+	if b := c.s.Settle(timeZero); len(b) != 0 {
 		t.Errorf("% x is due, though the second 1 is not acknowledged", b)
 	}
 	c.client("now", ack(v, packets.PUBACK, 1), Forward, nil, ack(v, packets.PUBACK, 2))
@@ -85,7 +85,7 @@ func TestBrokerFasterThanSettle(t *testing.T) {
 	c.broker("delivered", publish(v, 2, 3, "a"), Forward)
 	up(ack(v, packets.PUBREC, 3))
 	c.broker("PUBREL before Settle", pubrel(v, 3), Forward)
-	if b := c.s.Settle(); len(b) != 0 {
+	if b := c.s.Settle(timeZero); len(b) != 0 {
 		t.Errorf("% x is due", b)
 	}
 	c.client("complete", ack(v, packets.PUBCOMP, 3), Forward, nil)
@@ -115,7 +115,7 @@ func TestDeliveryAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() {
 			c.down.JudgeDown(timeZero, c.s, send)
 			c.up.JudgeUp(timeZero, c.s, answer)
-			c.s.Settle()
+			c.s.Settle(timeZero)
 		}); n > 0 {
 			t.Errorf("MQTT %v: %v allocations", v, n)
 		}

@@ -41,8 +41,8 @@ type Closer interface {
 // Reviewer is a filter whose permission can be withdrawn: Review judges again,
 // by the rules of now, what was let go on and has not taken effect yet. p is a
 // PUBLISH whose PUBREL has come, without payload; a SUBSCRIBE to what the
-// session is subscribed to; or a CONNECT with the Will that is about to be
-// published. It counts towards no quota.
+// session is subscribed to, where to narrow a filter is to refuse it; or a CONNECT
+// with the Will that is about to be published. It counts towards no quota.
 type Reviewer interface {
 	Review(now time.Time, s *Session, p *packets.Packet) Verdict
 }
@@ -106,6 +106,28 @@ type Judgement struct {
 	Rule   string             // the rule that refused it, for the audit log
 
 	Monitored string // the rule that would have refused it, where rules are not enforced
+
+	// Narrowed, unless nil, are the Topic Filters that are subscribed to in the
+	// place of this one, with its options: 1 to 64 of them, each within it and, if
+	// it is a Shared Subscription, in its group. Anything else refuses it, and so
+	// does a second filter of the chain that narrows it. Those within another one
+	// are left out, since what both match would come twice. The client does not
+	// see it: it has subscribed to what it has asked for. The chain keeps the slice.
+	Narrowed []string
+}
+
+// and is the judgement of two filters, of which the first refusal stands.
+func (j Judgement) and(next Judgement) Judgement {
+	switch {
+	case j.Reason != packets.Success:
+		return j
+	case next.Reason != packets.Success || j.Narrowed == nil:
+		return next
+	case next.Narrowed != nil: // what both leave of it may be nothing
+		return Judgement{Reason: packets.ImplementationSpecificError, Rule: "two filters narrow it"}
+	default:
+		return j
+	}
 }
 
 // Pass is the verdict that lets a packet go on.

@@ -127,8 +127,12 @@ func (t *flows) answered(p *packets.Packet) {
 // free returns a Packet Identifier that is not in use: the highest, since
 // clients count upwards.
 func (t *flows) free() (uint16, bool) {
+	var used [1 << 16 / 64]uint64
+	for _, id := range t.ids {
+		used[id/64] |= 1 << (id % 64)
+	}
 	for id := uint16(65535); id > 0; id-- {
-		if t.at(id) == nil {
+		if used[id/64]>>(id%64)&1 == 0 {
 			return id, true
 		}
 	}
@@ -155,6 +159,7 @@ func (s *Session) released(id uint16) (f flow, review bool) {
 	}
 	if f.stage == Refused {
 		s.flows.end(id)
+		s.freed()
 	}
 	atBroker := f.stage == AwaitPubrec || f.stage == AwaitPubrel
 	return f, atBroker && f.epoch != s.epoch
@@ -187,6 +192,7 @@ func (s *Session) Changed() <-chan struct{} {
 
 // change wakes who waits for Changed. The caller holds mu.
 func (s *Session) change() {
+	s.freed()
 	select {
 	case s.changed <- struct{}{}: // nil: nobody has ever waited
 	default:

@@ -67,6 +67,7 @@ func (s *Session) withholdPubrel(id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flows.end(id)
+	s.freed()
 	s.flows.withheld++
 }
 

@@ -27,15 +27,16 @@ type Session struct {
 	epoch     uint32 // counts changes of the rules; of who calls JudgeUp, as is
 	unsettled bool   // whether Settle has something to do
 
+	due atomic.Bool // an UNSUBSCRIBE of ours that had to wait may go now
+
 	mu            sync.Mutex      // both directions use what follows
 	kept          map[uint16]kept // written by who calls JudgeUp
 	unknown       bool            // there is more that would have to be kept
 	flows         flows
 	deliveries    deliveries
 	subscriptions subscriptions
-	requests      []byte // of ours, not yet written
-	waiting       int    // Topic Filters in requests
-	owed          int    // requests that we need the answer of
+	waiting       int // Topic Filters in requests
+	owed          int // requests that we need the answer of
 	changed       chan struct{}
 }
 
@@ -43,6 +44,7 @@ type Session struct {
 type Terms struct {
 	ReceiveMaximum  int    // QoS 1 and 2 PUBLISHes that the client may have in flight; zero: no limit
 	DeliveryMaximum int    // and the broker; zero: no limit
+	PacketMaximum   int    // bytes of the largest packet that the broker takes; zero: no limit
 	SessionExpiry   uint32 // Session Expiry Interval in seconds, of CONNECT
 	NoProblems      bool   // Request Problem Information is 0
 }

@@ -110,6 +110,13 @@ func AppendAck(dst []byte, v Version, t Type, id uint16, rc ReasonCode) []byte {
 	return append(appendUint16(appendHeader(dst, t, flags, 3), id), byte(rc))
 }
 
+// AppendAckWith appends a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with
+// properties.
+func AppendAckWith(dst []byte, t Type, id uint16, rc ReasonCode, ps Properties) []byte {
+	dst = appendHeader(dst, t, headerRules[t].flags, 3+propertiesSize(V5, ps))
+	return appendProperties(append(appendUint16(dst, id), byte(rc)), ps)
+}
+
 // Subscription is one entry of a SUBSCRIBE.
 type Subscription struct {
 	Filter  []byte

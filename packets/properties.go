@@ -47,6 +47,12 @@ func (ps Properties) With(id PropertyID, v []byte) Properties {
 	return appendBinary(append(ps, byte(id)), v)
 }
 
+// WithUser returns ps with a User Property behind the others. It may use the room
+// behind ps.
+func (ps Properties) WithUser(name, value string) Properties {
+	return appendBinary(ps.With(UserProperty, []byte(name)), []byte(value))
+}
+
 // Without returns ps without the properties of these ids, ps itself if it has
 // none of them.
 func (ps Properties) Without(ids ...PropertyID) Properties {

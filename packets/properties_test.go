@@ -261,6 +261,9 @@ func TestWith(t *testing.T) {
 	if got := ps.With(AuthenticationMethod, []byte("m")); !bytes.Equal(got, wire(`11 0000003c 15 "m"`)) {
 		t.Errorf("%x", []byte(got))
 	}
+	if got := ps.WithUser("n", "v"); !bytes.Equal(got, wire(`11 0000003c 26 "n" "v"`)) {
+		t.Errorf("% x", got)
+	}
 	if got := Properties(nil).With(AuthenticationData, nil); !bytes.Equal(got, wire(`16 0000`)) {
 		t.Errorf("%x", []byte(got))
 	}

@@ -167,8 +167,8 @@ func (c *conn) reportPublishes() {
 	*n = publishes{}
 }
 
-// maxDeniedLogged bounds the lines that one SUBSCRIBE makes: it can hold some
-// 20,000 filters.
+// maxDeniedLogged bounds the lines that one SUBSCRIBE makes, and one look at what a
+// session holds: it can be some 20,000 filters.
 const maxDeniedLogged = 16
 
 // noteSubscribe counts the judgement of each filter of a SUBSCRIBE and logs

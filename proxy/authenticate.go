@@ -225,6 +225,7 @@ func (c *conn) reauthenticate(p *packets.Packet) (filters.Verdict, error) {
 		c.expiry.set(c, id.Expires)
 		c.listener.server.observer.Authenticated(id.Method, "accepted")
 		c.log("re-authenticated")
+		c.withdraw(c.listener.policy.Load())
 	}
 	v := c.fit(filters.Verdict{Action: filters.Reply, Packet: packets.AppendAuth(nil, rc, a.properties(answer))})
 	if a.pace == nil {

@@ -46,6 +46,8 @@ type conn struct {
 	since    time.Time   // and when it began
 	running  atomic.Bool // it became a session
 	answers  answers
+	notices  notices
+	leaving  atomic.Int32 // calls of unsubscribe that nobody has seen to
 
 	life    context.Context // ends when the connection is stopped
 	endLife context.CancelFunc

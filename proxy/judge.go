@@ -48,17 +48,29 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 	if j.renew() {
 		c.sess.Judged()
 	}
+	if c.sess.Due() {
+		c.unsubscribe()
+	}
 	switch pkt.Type {
 	case packets.AUTH:
 		return c.reauthenticate(pkt)
 	case packets.PUBLISH:
-		return j.publish(now, pkt)
+		v, err := j.publish(now, pkt)
+		if v.Action == filters.Reply && c.notices.waiting.Load() {
+			v = c.tellReply(v)
+		}
+		return v, err
 	}
 	v := j.chain.JudgeUp(now, &c.sess, pkt)
 	switch pkt.Type {
 	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
 		if pkt.Type == packets.SUBSCRIBE && v.Action != filters.Hold {
 			c.noteSubscribe(pkt, v)
+			// Who puts a policy in force sees to the subscriptions of before. This one
+			// may have come in between.
+			if p := c.listener.policy.Load(); p != j.policy {
+				c.withdraw(p)
+			}
 		}
 		c.answers.expect(c)
 	case packets.PUBREL:
@@ -70,6 +82,9 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 	default:
 	}
 	if v.Action == filters.Reply {
+		if c.notices.waiting.Load() {
+			v = c.tellReply(v)
+		}
 		v = c.fit(v)
 	}
 	return v, nil
@@ -82,7 +97,7 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		return filters.Verdict{}, err
 	}
 	c := j.conn
-	if most := c.terms.brokerMax; bare && !alias.known && most > 0 && alias.grown(pkt) > most {
+	if most := c.sess.Terms.PacketMaximum; bare && !alias.known && most > 0 && alias.grown(pkt) > most {
 		v := filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes")
 		c.notePublish(pkt, v)
 		return v, nil
@@ -115,6 +130,12 @@ func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, e
 		return j.publish(now, pkt)
 	}
 	v := j.chain.JudgeDown(now, &j.conn.sess, pkt)
+	if j.conn.sess.Due() {
+		j.conn.unsubscribe()
+	}
+	if j.conn.notices.waiting.Load() {
+		v = j.conn.tell(pkt, v)
+	}
 	if v.Action == filters.Rewrite {
 		v = j.conn.fit(v)
 	}
@@ -144,6 +165,9 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	if v.Action >= filters.Rewrite && v.Monitored != "" {
 		c.noteDelivery(pkt, v)
 	}
+	if c.notices.waiting.Load() {
+		v = c.tell(pkt, v)
+	}
 	return v, nil
 }
 
@@ -156,15 +180,11 @@ func (c *conn) fit(v filters.Verdict) filters.Verdict {
 	}
 	p, err := packets.Parse(v.Packet, c.sess.Version, packets.Server)
 	if err == nil && len(p.Props) > 0 {
-		codes := make([]packets.ReasonCode, len(p.Payload))
-		for i, rc := range p.Payload {
-			codes[i] = packets.ReasonCode(rc)
-		}
 		switch p.Type {
 		case packets.SUBACK:
-			v.Packet = packets.AppendSuback(nil, c.sess.Version, p.ID, nil, codes)
+			v.Packet = packets.AppendSuback(nil, c.sess.Version, p.ID, nil, codesOf(p))
 		case packets.UNSUBACK:
-			v.Packet = packets.AppendUnsuback(nil, c.sess.Version, p.ID, nil, codes)
+			v.Packet = packets.AppendUnsuback(nil, c.sess.Version, p.ID, nil, codesOf(p))
 		default:
 		}
 	}

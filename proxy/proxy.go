@@ -23,8 +23,8 @@ import (
 
 // Policy is everything about a listener that a reload can change. It does not
 // change itself: a reload makes a new one. Running sessions are judged by the
-// filters of the new one from their next packet on; limits of time and size
-// hold as they were when the connection came.
+// filters of the new one from their next packet on, and what they are subscribed to
+// at once; limits of time and size hold as they were when the connection came.
 type Policy struct {
 	Listener string // the listener's configured name
 	TLS      *TLS   // nil: plaintext

@@ -303,7 +303,7 @@ func (p *pump) settle() error {
 	if p.ends.sender != packets.Client || p.held {
 		return nil
 	}
-	return p.write(p.conn.sess.Settle())
+	return p.write(p.conn.sess.Settle(p.now))
 }
 
 func (p *pump) sendReplies() error {

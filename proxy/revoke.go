@@ -82,7 +82,8 @@ const (
 	maxRecheck   = time.Minute
 )
 
-// recheck asks p about all sessions of l, until another policy is in force. That
+// recheck takes from all sessions of l what they have no right to by p any more,
+// and asks p about them, until another policy is in force. That
 // takes its time, so connections come and go meanwhile; those that come ask for
 // themselves.
 func (s *sessions) recheck(l *Listener, p *Policy) {
@@ -94,6 +95,7 @@ func (s *sessions) recheck(l *Listener, p *Policy) {
 			running = append(running, c)
 		}
 	}
+	s.withdrawFrom(running, l, p)
 	s.askLater(running, l, p, 0)
 }
 

@@ -12,7 +12,9 @@ func (c *conn) pump() *ending {
 	c.up.aliases.max, c.down.aliases.max = c.terms.aliases, c.terms.deliveries
 	c.expiry.set(c, c.sess.Identity.Expires)
 	defer c.expiry.stop()
-	if p := c.listener.policy.Load(); !c.recheck(p) { // it may be another by now
+	p := c.listener.policy.Load() // it may be another by now
+	c.withdraw(p)                 // of what the broker has kept
+	if !c.recheck(p) {
 		c.listener.server.sessions.askLater([]*conn{c}, c.listener, p, firstRecheck)
 	}
 	// The broker watches the Keep Alive of its client [MQTT-3.1.2-22]. This is

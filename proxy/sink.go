@@ -37,6 +37,18 @@ func (s *sink) writeLocked(b []byte) error {
 	return s.err
 }
 
+// writeNext writes what next returns, which is called when nobody else writes, so
+// that nothing gets in between.
+func (s *sink) writeNext(next func() []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := next()
+	if len(b) == 0 {
+		return s.err
+	}
+	return s.writeLocked(b)
+}
+
 // reply writes b, or leaves that to who streams a PUBLISH: a client that does not
 // read while it writes would otherwise stop both directions for good.
 func (s *sink) reply(b []byte) error {

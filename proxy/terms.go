@@ -18,7 +18,6 @@ type terms struct {
 	aliases    uint16        // Topic Alias Maximum for the client
 	deliveries uint16        // Topic Alias Maximum for the broker
 	clientMax  int           // Maximum Packet Size of the client; zero: none
-	brokerMax  int           // and of the broker
 	keep       time.Duration // for how long the broker keeps the session
 }
 
@@ -131,7 +130,7 @@ func (c *conn) agree(ack *packets.Packet) ([]byte, error) {
 		return ack.Raw, nil
 	}
 	if v, ok := ack.Props.Uint32(packets.MaximumPacketSize); ok {
-		c.terms.brokerMax = int(v)
+		c.sess.Terms.PacketMaximum = int(v)
 	}
 	ps := c.announce(ack)
 	if bytes.Equal(ps, ack.Props) {

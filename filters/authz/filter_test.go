@@ -2,7 +2,7 @@ package authz
 
 import (
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +141,7 @@ func TestFilterSubscribe(t *testing.T) {
 					subs = append(subs, packets.Subscription{Filter: []byte(f), Options: tt.qos})
 				}
 				got := judge(t, policy, v, packets.AppendSubscribe(nil, v, 7, nil, subs))
-				if got.Action != tt.want || !slices.Equal(got.Filters, tt.judged) {
+				if got.Action != tt.want || !reflect.DeepEqual(got.Filters, tt.judged) {
 					t.Errorf("got %+v", got)
 				}
 			})

@@ -1,7 +1,7 @@
 package authz
 
 import (
-	"slices"
+	"reflect"
 	"testing"
 
 	"github.com/mqttward/mqttward/filters"
@@ -71,7 +71,7 @@ func TestReviewSubscriptions(t *testing.T) {
 		return filters.Judgement{Reason: packets.NotAuthorized, Rule: rule}
 	}
 	var ok filters.Judgement
-	if want := []filters.Judgement{ok, by("0"), ok, ok, by(noRule), by("0"), ok}; got.Action != filters.Forward || !slices.Equal(got.Filters, want) {
+	if want := []filters.Judgement{ok, by("0"), ok, ok, by(noRule), by("0"), ok}; got.Action != filters.Forward || !reflect.DeepEqual(got.Filters, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -39,7 +39,7 @@ func (c *talk) judge(b []byte, from packets.Role) filters.Verdict {
 	}
 	if from == packets.Client {
 		v := c.up.JudgeUp(time.Time{}, c.s, p)
-		c.s.Settle()
+		c.s.Settle(time.Time{})
 		return v
 	}
 	return c.down.JudgeDown(time.Time{}, c.s, p)

@@ -1,17 +1,17 @@
 // Package topics knows MQTT topic names and topic filters: which are well
 // formed, which name a filter matches, which filter covers or overlaps
-// another, and what is inside a shared subscription.
+// another, where two filters meet, and what is inside a shared subscription.
 //
 // All functions are generic over string and []byte, so that a name may be
-// judged where it lies in a packet. They allocate nothing, do not recurse and
-// take time linear in their arguments. They do not check UTF-8, which the
+// judged where it lies in a packet. They allocate nothing, but for the filter
+// that Intersect makes, do not recurse and take time linear in their arguments. They do not check UTF-8, which the
 // packet parser does, and they do not normalise: names are compared byte by
 // byte [MQTT-4.7.3-4].
 //
 // Nothing here can fail. ValidName and ValidFilter say no to what MQTT does not
-// allow; Match, Covers and Overlaps expect names and filters that were found
-// valid. Given anything else they still end and do not panic, but their answer
-// means nothing.
+// allow; Match, Covers, Overlaps and Intersect expect names and filters that were
+// found valid. Given anything else they still end and do not panic, but their
+// answer means nothing.
 package topics
 
 // Text is a topic name or filter, as a string or as bytes of a packet.
