@@ -50,7 +50,6 @@ func (p *pump) move() error {
 		switch {
 		case err == nil:
 			err = p.take(pkt)
-			p.clock.packet++
 		case err == packets.ErrShort: //nolint:errorlint // Next returns the bare value, and this runs once per packet
 			err = p.fill()
 		}
@@ -62,8 +61,6 @@ func (p *pump) move() error {
 
 // take does with a packet what its verdict says.
 func (p *pump) take(pkt *packets.Packet) error {
-	p.traffic.packets++
-	p.traffic.bytes += pkt.Size()
 	v, err := p.judge(p.now, pkt)
 	for err == nil && v.Action == filters.Hold {
 		if err := p.hold(pkt); err != nil {
@@ -71,6 +68,13 @@ func (p *pump) take(pkt *packets.Packet) error {
 		}
 		v, err = p.judge(p.now, pkt)
 	}
+	if err == nil && v.Action == filters.Gather {
+		p.reader.Gather() // Next returns it again, under the same deadline
+		return nil
+	}
+	p.clock.packet++
+	p.traffic.packets++
+	p.traffic.bytes += pkt.Size()
 	if err != nil {
 		return errors.Join(err, p.takeOut(pkt))
 	}

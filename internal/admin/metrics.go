@@ -123,6 +123,9 @@ func (m *Metrics) registerJudgements() {
 		m.decisions.seed(action, "allowed")
 		m.decisions.seed(action, "denied")
 	}
+	for _, outcome := range []string{"refused", "dropped", "reported"} {
+		m.decisions.seed("payload", outcome)
+	}
 }
 
 func (m *Metrics) registerTraffic() {
