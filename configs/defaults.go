@@ -64,6 +64,7 @@ func (c *Config) complete() {
 		path := item("authz.rules", i)
 		c.Authz.Rules[i].Place = Place{Path: path, Line: c.At(path)}
 	}
+	c.completePayload()
 	c.Limits.complete()
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // Files returns the paths of all files that the configuration depends on, in
-// order and each once: certificates, keys, CAs, CRLs, users, the probe's password
-// and the token. The configuration file itself is not among them.
+// order and each once: certificates, keys, CAs, CRLs, users, the probe's password,
+// schemas and the token. The configuration file itself is not among them.
 func (c *Config) Files() []string {
 	var names []string
 	c.eachFile(func(_ string, name *string) { names = append(names, *name) })
@@ -54,6 +54,9 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 	for i := range c.Authz.Files {
 		named(key(item("authz.files", i), "path"), &c.Authz.Files[i].Path)
 	}
+	for i := range c.Payload {
+		named(key(item("payload", i), "schema"), &c.Payload[i].Schema)
+	}
 	named("admin.token_file", &c.Admin.TokenFile)
 }
 
@@ -78,6 +81,9 @@ func (l *loader) files() {
 		}
 	})
 }
+
+// Dir is the folder that relative names of files are relative to.
+func (c *Config) Dir() string { return c.dir }
 
 // resolve makes the name of a file absolute: it is relative to the
 // configuration file.

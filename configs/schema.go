@@ -27,9 +27,12 @@ type Config struct {
 	ClientID  ClientID   `yaml:"client_id"`
 	Authz     Authz      `yaml:"authz"`
 	Strict    Strict     `yaml:"strict"`
-	Limits    Limits     `yaml:"limits"`
-	Admin     Admin      `yaml:"admin"`
-	Log       Log        `yaml:"log"`
+
+	Payload []PayloadCheck `yaml:"payload"` // every one that matches is applied
+
+	Limits Limits `yaml:"limits"`
+	Admin  Admin  `yaml:"admin"`
+	Log    Log    `yaml:"log"`
 
 	// BrokerProfile says for which broker's known defects there are shields:
 	// auto asks the broker, legacy is all of them together.
@@ -166,7 +169,8 @@ type Rate struct {
 	Burst     int     `yaml:"burst"`
 }
 
-// What happens to a client that is over its rate.
+// What happens to a client that is over its rate, and ActionDrop to a message
+// that fails a PayloadCheck.
 const (
 	ActionDelay      = "delay"      // it is read more slowly
 	ActionDrop       = "drop"       // its message is refused

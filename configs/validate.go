@@ -27,6 +27,7 @@ func (l *loader) validate() {
 	}
 	l.authz(listeners)
 	l.strict()
+	l.payload()
 	l.limits()
 	l.admin()
 	l.log()

@@ -96,7 +96,7 @@ func (w *warnings) permissions() {
 		return
 	}
 	w.config.eachFile(func(path string, name *string) {
-		public := strings.HasSuffix(path, ".cert") || strings.Contains(path, ".key_files[") || slices.Contains([]string{".jwks_file", ".device_keys", ".ca", ".ocsp_ca"}, path[max(0, strings.LastIndexByte(path, '.')):]) || strings.HasSuffix(path, ".client_ca") || strings.HasSuffix(parent(path), ".crl")
+		public := strings.HasSuffix(path, ".cert") || strings.Contains(path, ".key_files[") || slices.Contains([]string{".jwks_file", ".device_keys", ".ca", ".ocsp_ca"}, path[max(0, strings.LastIndexByte(path, '.')):]) || strings.HasSuffix(path, ".client_ca") || strings.HasSuffix(path, ".schema") || strings.HasSuffix(parent(path), ".crl")
 		info, err := os.Stat(*name)
 		if err == nil && !public && info.Mode().Perm()&0o004 != 0 {
 			w.add(path, "every user of this machine may read the file (mode %04o)", info.Mode().Perm())

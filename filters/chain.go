@@ -46,6 +46,9 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 	if s.collides(p) || c.holds(s, p) {
 		return Verdict{Action: Hold}
 	}
+	if p.Rest > 0 && c.gathers(s, p) {
+		return Verdict{Action: Gather}
+	}
 	if p.Type == packets.PUBLISH {
 		if v, barred := c.barred(now, s, p); barred {
 			return v
@@ -85,6 +88,19 @@ func (c Chain) holds(s *Session, p *packets.Packet) bool {
 	}
 	for _, f := range c {
 		if h, ok := f.(Holder); ok && h.Hold(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// gathers reports whether a filter has to see the whole of p.
+func (c Chain) gathers(s *Session, p *packets.Packet) bool {
+	if p.Size() > packets.MaxWhole {
+		return false
+	}
+	for _, f := range c {
+		if w, ok := f.(Whole); ok && w.Whole(s, p) {
 			return true
 		}
 	}
@@ -212,6 +228,9 @@ func (c Chain) judge(now time.Time, s *Session, p *packets.Packet, from packets.
 		out.Delay = max(out.Delay, v.Delay)
 		out.Broken |= v.Broken
 		out.Monitored = cmp.Or(out.Monitored, v.Monitored)
+		if v.Content == ContentReported {
+			out.Content, out.Rule = v.Content, v.Rule
+		}
 		switch v.Action {
 		case Forward:
 		case Rewrite:

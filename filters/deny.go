@@ -34,6 +34,31 @@ func Withhold(rule string) Verdict {
 	return Verdict{Action: Drop, Reason: packets.NotAuthorized, Rule: rule}
 }
 
+// Absorb is the verdict that ends p, a PUBLISH of the client, here while the
+// client takes it for delivered: it is acknowledged with success, and a QoS 2
+// flow is finished as the broker would.
+func Absorb(s *Session, p *packets.Packet, rule string) Verdict {
+	v := Verdict{Action: Drop, Rule: rule}
+	switch p.QoS() {
+	case 0:
+		return v
+	case 1:
+		v.Packet = packets.AppendAck(nil, s.Version, packets.PUBACK, p.ID, packets.Success)
+	default:
+		s.finish(p.ID)
+		v.Packet = packets.AppendAck(nil, s.Version, packets.PUBREC, p.ID, packets.Success)
+	}
+	v.Action = Reply
+	return v
+}
+
+// finish makes the PUBREL of id ours to answer.
+func (s *Session) finish(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flows.set(id, Refused)
+}
+
 // denyPublish answers as the receiver of the message would. MQTT 3.x has no
 // refusal: the positive acknowledgement is final and keeps the client from
 // repeating itself [MQTT-3.3.5-2] of 3.1.1.
@@ -48,9 +73,7 @@ func (s *Session) denyPublish(p *packets.Packet, v Verdict) Verdict {
 		return v
 	}
 	if s.Version != packets.V5 { // there the refusal ends the flow [MQTT-4.3.3-9]
-		s.mu.Lock()
-		s.flows.set(p.ID, Refused)
-		s.mu.Unlock()
+		s.finish(p.ID)
 	}
 	v.Action = Reply
 	v.Packet = packets.AppendAck(nil, s.Version, packets.PUBREC, p.ID, v.Reason)

@@ -67,6 +67,17 @@ type Holder interface {
 	Hold(s *Session, p *packets.Packet) bool
 }
 
+// Whole is an opened filter that judges payloads. It reports whether it has to
+// see the rest of p, a PUBLISH of the client, before it can judge; what it can
+// refuse by its length alone, it need not see. It is asked before any filter
+// judges, about the packet as the client sent it, its Topic Alias resolved.
+//
+// A PUBLISH of more than packets.MaxWhole bytes is judged without its Rest
+// nevertheless.
+type Whole interface {
+	Whole(s *Session, p *packets.Packet) bool
+}
+
 // Action is what happens to a judged packet.
 type Action uint8
 
@@ -76,18 +87,20 @@ const (
 	Drop                     // the packet ends here
 	Reply                    // the packet ends here; Verdict.Packet goes back to its sender
 	Hold                     // of the chain: the packet waits until the broker has answered something, and is judged again
+	Gather                   // of the chain: the packet waits for the rest of its payload, and is judged again
 	Rewrite                  // Verdict.Packet goes on in its place; a SUBSCRIBE keeps its filters' number and order
 	Forward                  // the packet goes on as it came
 )
 
 // Verdict is a filter's judgement of one packet.
 type Verdict struct {
-	Action Action
-	Reason packets.ReasonCode // why it does not go on; told to MQTT 5.0 peers
-	Packet []byte             // Reply and Rewrite: a whole packet
-	Rule   string             // the rule that decided, for the audit log
-	Delay  time.Duration      // wait this long before anything is done
-	Broken packets.Checks     // the checks that the packet fails, whether it goes on or not
+	Action  Action
+	Reason  packets.ReasonCode // why it does not go on; told to MQTT 5.0 peers
+	Content Content            // what a check of the payload made of it
+	Packet  []byte             // Reply and Rewrite: a whole packet
+	Rule    string             // the rule that decided, for the audit log
+	Delay   time.Duration      // wait this long before anything is done
+	Broken  packets.Checks     // the checks that the packet fails, whether it goes on or not
 
 	// Monitored is the rule that would have refused a packet that goes on, where
 	// rules are not enforced.
@@ -98,6 +111,17 @@ type Verdict struct {
 	// the slice.
 	Filters []Judgement
 }
+
+// Content is what became of a message that failed a check of its payload.
+type Content uint8
+
+// What becomes of such messages.
+const (
+	ContentSound    Content = iota // it failed none
+	ContentRefused                 // its sender is told
+	ContentDropped                 // acknowledged, and not sent on
+	ContentReported                // it goes on; Verdict.Rule is what it failed
+)
 
 // Judgement is what a filter says of one Topic Filter of a SUBSCRIBE. The zero
 // Judgement lets it go on.

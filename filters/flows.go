@@ -17,7 +17,7 @@ const (
 	AwaitPubrec                // of the broker
 	AwaitPubrel                // of the client
 	AwaitPubcomp               // of the broker
-	Refused                    // a refused PUBLISH of MQTT 3.x: its PUBREL is ours to answer
+	Refused                    // a PUBLISH that ended here and was acknowledged: its PUBREL is ours to answer
 	Withheld                   // of what is kept: the broker has the PUBLISH and must never get its PUBREL
 	AwaitSuback                // of the broker
 	AwaitUnsuback              // of the broker

@@ -6,9 +6,9 @@ const (
 	firstBuffer = 4 << 10
 	// maxBuffer is how much is buffered of a PUBLISH before it is streamed.
 	maxBuffer = 16 << 10
-	// maxWhole bounds what has to be in memory at once: every packet but
-	// PUBLISH, and a PUBLISH up to its payload.
-	maxWhole = 1 << 20
+	// MaxWhole bounds what has to be in memory at once, in bytes: every packet
+	// but PUBLISH, a PUBLISH up to its payload, and one that is gathered.
+	MaxWhole = 1 << 20
 )
 
 // Reader frames the packets that one end of a connection sends. It does no
@@ -51,6 +51,7 @@ type Reader struct {
 	r, w int   // buf[r:w] is unread
 	mark int   // buf[mark:r] is the Run
 	rest int   // payload bytes of a streamed PUBLISH that Chunk has still to pass
+	all  int   // bytes of the PUBLISH that is gathered; zero: none is
 	want int   // bytes that the packet at r needs in the buffer, as far as known
 	full bool  // the last Fill filled the buffer
 	err  error // came with the bytes of the last Fill
@@ -64,8 +65,17 @@ func NewReader(from Role) *Reader { return &Reader{from: from} }
 
 // Next returns the next packet. ErrShort asks for a Fill; an *Error says what
 // is wrong with the packet, and the Reader is of no use any more. If the
-// packet has a Rest, Chunk must have passed it before Next is called again.
-func (r *Reader) Next() (*Packet, error) { return r.next(maxBuffer) }
+// packet has a Rest, Chunk must have passed it before Next is called again, or
+// Gather.
+func (r *Reader) Next() (*Packet, error) { return r.next(max(maxBuffer, r.all)) }
+
+// Gather takes back the PUBLISH that Next has just returned, which has a Rest
+// and a Size of at most MaxWhole: Next returns it again when all of it is there.
+// Until then the buffer grows as its bytes arrive.
+func (r *Reader) Gather() {
+	r.r -= len(r.pkt.Raw)
+	r.all, r.rest = r.pkt.Size(), 0
+}
 
 // next returns the next packet: a PUBLISH of more than whole bytes as soon as
 // all in front of its payload is there, everything else whole.
@@ -84,7 +94,7 @@ func (r *Reader) next(whole int) (*Packet, error) {
 		need = min(h.head(b, r.Version), size)
 	}
 	switch {
-	case r.Max > 0 && size > r.Max, need > maxWhole:
+	case r.Max > 0 && size > r.Max, need > MaxWhole:
 		r.glimpse(h, b)
 		return nil, errTooLarge
 	case len(b) < need:
@@ -106,7 +116,7 @@ func (r *Reader) next(whole int) (*Packet, error) {
 		return nil, err
 	}
 	r.r += here
-	r.rest = p.Rest
+	r.rest, r.all = p.Rest, 0
 	return p, nil
 }
 

@@ -154,7 +154,10 @@ func (c *conn) judgeConnect(p *packets.Packet) (*packets.Packet, error) {
 		outcome = "monitored"
 		c.log("connect would be denied", slog.String("rule", v.Monitored))
 	}
-	if c.connect.Will != nil {
+	if w := c.connect.Will; w != nil {
+		if v.Content != filters.ContentSound {
+			c.noteContent(w.Topic, v)
+		}
 		c.listener.server.observer.Decided("will", outcome, 1)
 	}
 	if v.Action < filters.Rewrite {

@@ -142,9 +142,15 @@ type publishes struct{ allowed, delayed int }
 
 // notePublish counts the judgement of a PUBLISH and logs a refusal.
 func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
+	if v.Content != filters.ContentSound {
+		c.noteContent(p.Topic, v)
+	}
 	switch {
 	case v.Action < filters.Rewrite || v.Monitored != "":
 		event := c.noteDenied("publish", "publish", &v)
+		if v.Action < filters.Rewrite && v.Content != filters.ContentSound {
+			return // logged with what was found
+		}
 		c.log(event, slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:

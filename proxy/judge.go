@@ -103,7 +103,7 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		return v, nil
 	}
 	v := j.chain.JudgeUp(now, &c.sess, pkt)
-	if v.Action == filters.Hold {
+	if v.Action == filters.Hold || v.Action == filters.Gather {
 		pkt.Topic = sent // to be resolved again
 		return v, nil
 	}

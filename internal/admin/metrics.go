@@ -124,6 +124,9 @@ func (m *Metrics) registerJudgements() {
 		m.decisions.seed(action, "denied")
 		m.decisions.seed(action, "monitored")
 	}
+	for _, outcome := range []string{"refused", "dropped", "reported"} {
+		m.decisions.seed("payload", outcome)
+	}
 }
 
 func (m *Metrics) registerTraffic() {

@@ -36,7 +36,8 @@ func (m *Metrics) Authenticated(method, outcome string) {
 }
 
 // Decided counts n judgements of an action (publish, subscribe, will, ...)
-// with one outcome (allowed, denied, delayed, over_quota, withdrawn).
+// with one outcome (allowed, denied, delayed, monitored, withdrawn; of payloads
+// refused, dropped, reported).
 func (m *Metrics) Decided(action, outcome string, n int) {
 	m.decisions.counter(action, outcome).Add(float64(n))
 }

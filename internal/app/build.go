@@ -36,8 +36,10 @@ type built struct {
 	handshakes chan struct{}
 	clientIDs  filters.ClientIDs
 	upstream   filters.Chain // what makes another CONNECT of the client's
+	payload    filters.Chain // the checks of payloads, if there are any
 	staples    []*ocsp.Staple
-	digest     [sha256.Size]byte // of the files, before they were read; see Watch
+	files      []string          // that it is made of
+	digest     [sha256.Size]byte // of these, before they were read; see Watch
 	closers    []io.Closer       // what methods hold open
 	warnings   []string          // of what is allowed and weak, and shows only when it is built
 	keySets    map[keySource]*jwt.KeySet
@@ -114,11 +116,13 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 		return nil, err
 	}
 	b.built = &built{config: cfg, methods: map[string]authn.Authenticator{}, keySets: map[keySource]*jwt.KeySet{}}
-	b.digest = digest(filesOf(cfg, path), false)
+	b.files = append(append(cfg.Files(), path), b.schemaFiles()...)
+	b.digest = digest(b.files, false)
 	b.buildTLS()
 	b.buildAuthn()
 	b.buildAuthz()
 	b.buildUpstream()
+	b.buildPayload()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
 		b.close(last)

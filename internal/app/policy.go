@@ -25,7 +25,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		TLS:      b.tls[i],
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    methods,
-		Up:       append(slices.Clone(b.upstream), b.quota, strict.Up(o), b.authz), // what will be refused costs quota too
+		Up:       b.up(o),
 		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
 		Broker:   b.broker,
 		Silent:   l.Silent,
@@ -56,6 +56,13 @@ func (b *builder) policy(i int) *proxy.Policy {
 			return methods.recheck(ctx, b.tls[i], s, state.PeerCertificates)
 		},
 	}
+}
+
+// up judges what clients send. What will be refused costs quota too. What is in a
+// message is judged before its right, since authz notes what goes on.
+func (b *builder) up(o strict.Options) filters.Chain {
+	chain := append(slices.Clone(b.upstream), b.quota, strict.Up(o))
+	return append(append(chain, b.payload...), b.authz)
 }
 
 // retiredPolicy is under which sessions go on whose listener is gone: the rules of

@@ -8,9 +8,13 @@ import (
 	"testing"
 )
 
-func startApp(t *testing.T, config string) (a *App, path string) {
+// startApp runs an App with a configuration, beside files that more may put there.
+func startApp(t *testing.T, config string, more ...func(dir string)) (a *App, path string) {
 	t.Helper()
 	path = write(t, config)
+	for _, f := range more {
+		f(filepath.Dir(path))
+	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "token"), []byte("the first token of many"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-
-	"github.com/mqttward/mqttward/configs"
 )
 
 // settleTime is how long the content of the files must have been the same
@@ -75,9 +73,7 @@ func (a *App) reloadChanged(now [sha256.Size]byte) (loaded [sha256.Size]byte, fa
 }
 
 // files are what the running configuration was made of.
-func (a *App) files() []string { return filesOf(a.current.Load().config, a.path) }
-
-func filesOf(cfg *configs.Config, path string) []string { return append(cfg.Files(), path) }
+func (a *App) files() []string { return a.current.Load().files }
 
 // watchFolders adds the folders of all files. Those that are watched already
 // stay watched.
