@@ -65,6 +65,9 @@ func newExplain() *cobra.Command {
 			return errNo
 		}
 		fmt.Fprintln(c.OutOrStdout(), "allow:", d.Rule)
+		if d.Narrowed != nil {
+			fmt.Fprintln(c.OutOrStdout(), "  narrowed to", strings.Join(d.Narrowed, ", "))
+		}
 		return nil
 	})
 	return c

@@ -140,8 +140,9 @@ func (v *View) will(now time.Time, w *packets.Will, reviewed bool) Decision {
 func (v *View) subscribe(p *packets.Packet, decide func(filter []byte, qos packets.QoS) Decision) filters.Verdict {
 	out := filters.Pass()
 	for filter, options := range p.Subscriptions() {
-		var j filters.Judgement
-		if d := decide(filter, options.QoS()); !d.Allowed {
+		d := decide(filter, options.QoS())
+		j := filters.Judgement{Narrowed: d.Narrowed}
+		if !d.Allowed {
 			j = filters.Judgement{Reason: packets.NotAuthorized, Rule: d.Rule}
 			if v.policy.monitors() {
 				j = filters.Judgement{Monitored: d.Rule}

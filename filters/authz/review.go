@@ -96,6 +96,6 @@ func (v *View) Limit(o *filters.Offer) {
 		o.MaximumQoS = min(o.MaximumQoS, v.offer.qos)
 		o.Retain = o.Retain && v.offer.retain
 	}
-	o.Wildcard = o.Wildcard && (v.offer.wildcard || v.policy.grants(false))
+	o.Wildcard = o.Wildcard && (v.offer.wildcard || v.policy.grants(false) || v.policy.narrows() && v.offer.subscribe)
 	o.Shared = o.Shared && v.offer.subscribe
 }

@@ -69,6 +69,10 @@ type Options struct {
 	// the same, since what one of a group must not get is lost for all of it.
 	FilterDeliveries bool
 
+	// Narrow subscribes to those parts of a Topic Filter that rules allow, where no
+	// rule allows it whole.
+	Narrow bool
+
 	// Monitor lets everything pass. Verdicts tell what would be denied.
 	Monitor bool
 }

@@ -100,13 +100,18 @@ func (t *topic) levels() (levels []string, below bool) {
 // search looks for the first rule that holds for a query.
 type search struct {
 	query *query
-	found *rule // so far; nil: none
+	found *rule        // so far; nil: none
+	visit func(*entry) // unless nil, is given all there is instead
 }
 
 // try takes the first of entries, which are in order, that holds.
 func (s *search) try(entries []entry) {
 	for i := range entries {
 		e := &entries[i]
+		if s.visit != nil {
+			s.visit(e)
+			continue
+		}
 		if s.passed(e.rule.order) {
 			return
 		}

@@ -18,8 +18,9 @@ const (
 
 // Decision is an answer and the rule it rests on.
 type Decision struct {
-	Allowed bool
-	Rule    string
+	Allowed  bool
+	Rule     string
+	Narrowed []string // what a subscription is narrowed to; nil: it is allowed as it is
 }
 
 // View is a Policy as it applies to one session. It is a filters.Filter for
@@ -161,8 +162,17 @@ func (v *View) Subscribe(now time.Time, filter []byte, qos packets.QoS) Decision
 	if v.policy.grants(shared) {
 		return Decision{Allowed: true, Rule: atDelivery}
 	}
-	return v.read(now, group, filter, qos)
+	d := v.read(now, group, filter, qos)
+	if !d.Allowed && v.policy.narrows() {
+		if part := v.narrow(now, group, filter, qos); part.Allowed || d.Rule == noRule {
+			return part
+		}
+	}
+	return d
 }
+
+// narrows reports whether the allowed part of a subscription is granted.
+func (p *Policy) narrows() bool { return p != nil && p.options.Narrow && !p.options.Monitor }
 
 // grants reports whether every subscription is granted and deliveries judged.
 func (p *Policy) grants(shared bool) bool { return p != nil && p.options.FilterDeliveries && !shared }

@@ -29,7 +29,7 @@ func (b *builder) buildAuthz() {
 		}
 		rules = append(rules, b.fileRules(path, f, zone)...)
 	}
-	o := authz.Options{FilterDeliveries: c.Subscribe == configs.SubscribeFilter, Monitor: c.Mode == configs.ModeMonitor}
+	o := authz.Options{FilterDeliveries: c.Subscribe == configs.SubscribeFilter, Narrow: c.Subscribe == configs.SubscribeNarrow, Monitor: c.Mode == configs.ModeMonitor}
 	policy, err := authz.New(rules, o)
 	if err != nil {
 		b.fail("authz", err)
