@@ -44,7 +44,8 @@ type RuleFile struct {
 // Subjects say which clients are meant. All lists that are given must hold; nil
 // holds for everybody. None is empty but not nil.
 type Subjects struct {
-	Users     []string       `yaml:"users"` // globs, as all lists but IPs
+	Users     []string       `yaml:"users"`     // globs, as all lists but IPs
+	Anonymous bool           `yaml:"anonymous"` // who has no user name; beside Users, they or those
 	ClientIDs []string       `yaml:"client_ids"`
 	Groups    []string       `yaml:"groups"`
 	Tenants   []string       `yaml:"tenants"`
@@ -55,7 +56,7 @@ type Subjects struct {
 
 // Everybody reports whether no list is given.
 func (s *Subjects) Everybody() bool {
-	return s.Users == nil && s.ClientIDs == nil && s.Groups == nil && s.Tenants == nil && s.IPs == nil && s.Listeners == nil && s.Certs == nil
+	return !s.Anonymous && s.Users == nil && s.ClientIDs == nil && s.Groups == nil && s.Tenants == nil && s.IPs == nil && s.Listeners == nil && s.Certs == nil
 }
 
 // The actions of a rule.

@@ -13,11 +13,11 @@ import (
 func newACL() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "acl",
-		Short: "Ask and test the rules of a configuration",
+		Short: "Ask, test and learn rules",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newExplain(), newACLTest())
+	c.AddCommand(newExplain(), newACLTest(), newUnused(), newObserved(), newLearn())
 	return c
 }
 

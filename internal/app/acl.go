@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mqttward/mqttward/filters/authz"
+	"github.com/mqttward/mqttward/filters/authz/learn"
 )
 
 // The reports of a running instance about its rules.
@@ -21,6 +22,15 @@ const (
 type Observed struct {
 	Acts []authz.Act `json:"acts"`
 	Lost int64       `json:"lost"` // packets that are not in Acts, for want of room
+}
+
+// Clients counts who did something, by user name and client identifier.
+func (o Observed) Clients() int {
+	seen := map[[2]string]bool{}
+	for _, a := range o.Acts {
+		seen[[2]string{a.User, a.ClientID}] = true
+	}
+	return len(seen)
 }
 
 // reports are what the API tells about rules.
@@ -68,4 +78,12 @@ func ReadObserved(file string) (seen Observed, err error) {
 		return seen, fmt.Errorf("%s: %w", file, err)
 	}
 	return seen, nil
+}
+
+// Learn proposes rules, as YAML, that allow what was seen, and returns what they
+// do not allow after all.
+func Learn(seen Observed) (proposal []byte, missing []authz.Act, err error) {
+	rules := learn.Propose(seen.Acts)
+	proposal, err = learn.YAML(rules)
+	return proposal, learn.Replay(rules, seen.Acts), err
 }

@@ -178,7 +178,7 @@ func ruleOf(r configs.Rule, zone *time.Location) (authz.Rule, error) {
 
 func subjectsOf(s configs.Subjects) authz.Subjects {
 	return authz.Subjects{
-		Users: authz.Globs(s.Users), ClientIDs: authz.Globs(s.ClientIDs), Groups: authz.Globs(s.Groups), Tenants: authz.Globs(s.Tenants),
+		Users: authz.Globs(s.Users), Anonymous: s.Anonymous, ClientIDs: authz.Globs(s.ClientIDs), Groups: authz.Globs(s.Groups), Tenants: authz.Globs(s.Tenants),
 		Listeners: authz.Globs(s.Listeners), Certs: authz.Globs(s.Certs), IPs: s.IPs,
 	}
 }
