@@ -114,7 +114,7 @@ authz:
 			t.Fatal(err)
 		}
 		_, err := NewExplainer(broken, nil)
-		if _, ok := err.(configs.Errors); !ok || !strings.Contains(err.Error(), strings.TrimSuffix(want, ".times[0]")) { //nolint:errorlint // as it is
+		if _, ok := err.(configs.Errors); !ok || !strings.Contains(err.Error(), strings.TrimSuffix(want, ".times[0]")) {
 			t.Errorf("%s: error %v, want one with %q", replaced, err, want)
 		}
 	}
