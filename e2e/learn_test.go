@@ -74,24 +74,24 @@ func TestLearn(t *testing.T) {
 	fromFile := mqttward(t, "", "acl", "learn", "--from", p.file("observed.json"))
 	learned := p.verb(t, "acl", "learn")
 	const want = `# Proposed from what 3 clients did.
-# 3 packets of 3 users
+# packets: 3, users: 3
 - users: ['*']
   allow: [publish]
   topics:
     - data/${username}/temp
   retain: false
-# 3 packets of 3 users
+# packets: 3, users: 3
 - users: ['*']
   allow: [will]
   topics:
     - status/${username}
   retain: true
-# 3 packets of 3 users
+# packets: 3, users: 3
 - users: ['*']
   allow: [subscribe]
   topics:
     - to/${username}/#
-# 1 packets of 1 users
+# packets: 1, users: 1
 - users: [alice]
   allow: [publish]
   topics:
