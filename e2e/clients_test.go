@@ -31,7 +31,13 @@ func (p *proxy) dial5(t *testing.T) *client5 {
 // dial5With is dial5 for a client that answers AUTH packets.
 func (p *proxy) dial5With(t *testing.T, auth paho.Auther) *client5 {
 	t.Helper()
-	conn, err := tls.Dial("tcp", p.address(), p.tlsConfig())
+	return dialed5(t, p.address(), p.tlsConfig(), auth)
+}
+
+// dialed5 is dial5 at an address.
+func dialed5(t *testing.T, address string, config *tls.Config, auth paho.Auther) *client5 {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
 		t.Fatal(err)
 	}
