@@ -82,15 +82,12 @@ func (b *builder) timeZone(name string) *time.Location {
 func (b *builder) ownRules(path string, list []configs.Rule, zone *time.Location) []authz.Rule {
 	rules := make([]authz.Rule, 0, len(list))
 	for i, r := range list {
-		rule, err := ruleOf(r, zone)
-		if err == nil {
-			err = rule.Validate()
-		}
+		made, err := rulesOf(r, zone)
 		if err != nil {
 			b.fail(fmt.Sprintf("%s[%d]", path, i), err)
 			continue
 		}
-		rules = append(rules, rule)
+		rules = append(rules, made...)
 	}
 	return rules
 }
@@ -125,14 +122,11 @@ func (b *builder) ruleList(file string, zone *time.Location) ([]authz.Rule, erro
 	}
 	rules := make([]authz.Rule, 0, len(list))
 	for _, r := range list {
-		rule, err := ruleOf(r, zone)
-		if err == nil {
-			err = rule.Validate()
-		}
+		made, err := rulesOf(r, zone)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Place, err)
 		}
-		rules = append(rules, rule)
+		rules = append(rules, made...)
 	}
 	return rules, nil
 }
