@@ -14,6 +14,7 @@ import (
 // client5 is a client of MQTT 5.0.
 type client5 struct {
 	*paho.Client
+	conn    *tls.Conn
 	inbox   chan *paho.Publish
 	goodbye chan *paho.Disconnect // from the other side
 	lost    chan error
@@ -41,7 +42,7 @@ func dialed5(t *testing.T, address string, config *tls.Config, auth paho.Auther)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client5{inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
+	c := &client5{conn: conn, inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
 	c.Client = paho.NewClient(paho.ClientConfig{
 		Conn:          packets.NewThreadSafeConn(conn),
 		AuthHandler:   auth,
