@@ -20,11 +20,12 @@ type RoleValues struct {
 // role checks a rule that is a role: what else it says of topics, and whether it
 // has the values that the role needs, and no others.
 func (l *loader) role(path string, r *Rule) {
-	for name, given := range map[string]bool{
-		"allow": r.Allow != nil, "deny": r.Deny != nil, "topics": r.Topics != nil, "qos": r.QoS != nil, "retain": r.Retain != nil,
-	} {
-		if given {
-			l.fail(key(path, name), "stands beside role, which says all about topics: write a rule of its own")
+	for _, beside := range []struct {
+		name  string
+		given bool
+	}{{"allow", r.Allow != nil}, {"deny", r.Deny != nil}, {"topics", r.Topics != nil}, {"qos", r.QoS != nil}, {"retain", r.Retain != nil}} {
+		if beside.given {
+			l.fail(key(path, beside.name), "stands beside role, which says all about topics: write a rule of its own")
 		}
 	}
 	with := key(path, "with")

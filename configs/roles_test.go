@@ -33,7 +33,7 @@ func TestRoleMistakes(t *testing.T) {
 		{"values are no list", "role: sparkplug_host, with: [h]", at + "with: wants a mapping of keys to values, not a list"},
 		{"values without a role", "allow: [publish], topics: [a], with: {host: h}", at + "with: has no effect without role"},
 		{"allow", "role: tenant, allow: [publish]", at + "allow" + beside},
-		{"topics and QoS", "role: tenant, qos: [1], topics: [a]", at + "qos" + beside + "\n" + at + "topics" + beside},
+		{"topics and QoS", "role: tenant, qos: [1], topics: [a]", at + "topics" + beside + "\n" + at + "qos" + beside},
 		{"deny and retain", "role: tenant, deny: [publish], retain: true", at + "deny" + beside + "\n" + at + "retain" + beside},
 		{"no users", "role: tenant, users: []", at + "users: is an empty list: remove the key, or the rule"},
 	} {
