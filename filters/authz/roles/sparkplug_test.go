@@ -92,6 +92,7 @@ func TestSparkplugEdge(t *testing.T) {
 		{"topics-ndata-mqtt", "publish", g + "NDATA/E1", 0, true, false},
 		{"operational-behavior-edge-node-intentional-disconnect-ndeath", "publish", g + "NDEATH/E1", 0, false, true},
 		{"operational-behavior-edge-node-intentional-disconnect-ndeath", "publish", g + "NDEATH/E1", 1, false, true},
+		{"operational-behavior-edge-node-intentional-disconnect-ndeath", "publish", g + "NDEATH/E1", 2, false, false},
 		{"payloads-ndeath-will-message-retain", "publish", g + "NDEATH/E1", 1, true, false},
 		{"topics-ndeath-topic", "publish", g + "NDEATH/E2", 1, false, false},
 		{"topics-dbirth-topic", "publish", g + "DBIRTH/E1/D1", 0, false, true},
