@@ -200,7 +200,7 @@ func (c *client) profile() (key string, roles []*role) {
 }
 
 // maxRules bounds the rules of one file.
-const maxRules = 1_000_000
+const maxRules = 250_000
 
 // rules returns all in the order in which Mosquitto asks them: clients with the
 // same roles in the same order share theirs.
@@ -266,13 +266,13 @@ func (d *dynsec) login(c *client) []authz.Rule {
 // grants appends the rules of roles, for who.
 func (d *dynsec) grants(rules []authz.Rule, roles []*role, who authz.Subjects) []authz.Rule {
 	for _, r := range roles {
+		if len(rules)+len(r.rules) > maxRules {
+			d.fail("clients", "need more than %d rules; give many clients the same roles, with %%u and %%c in their topics", maxRules)
+			return nil
+		}
 		for _, rule := range r.rules {
 			rule.Subjects = who
 			rules = append(rules, rule)
-		}
-		if len(rules) > maxRules {
-			d.fail("clients", "need more than %d rules; give groups of clients the same roles, with %%u and %%c in their topics", maxRules)
-			return nil
 		}
 	}
 	return rules
