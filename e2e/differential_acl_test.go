@@ -84,7 +84,7 @@ func TestMosquittoACLFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := questions{accounts: aclAccounts}
+		q := questions{accounts: aclAccounts, readers: aclAccounts}
 		q.publish = append(times(40, func() string { return d.topic(aclLevels...) }), "$share/g/a", "$share", "$shared/a", "$SYS")
 		q.subscribe = append(times(20, func() string { return d.filter(aclLevels...) }), "#", "+/+", "$share/g/a/#", "$share/h/#", "$share/g/"+d.filter(aclLevels...))
 		for _, topic := range q.publish {

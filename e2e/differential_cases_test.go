@@ -68,7 +68,7 @@ func TestMosquittoDifferences(t *testing.T) {
 		{"a subscription that is not", account{"ada", "c1"}, "subscribe", "#", true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			q := questions{accounts: []account{tt.account}, publish: []string{"unused"}, subscribe: []string{"unused"}, receive: []string{"unused"}}
+			q := questions{accounts: []account{tt.account}, readers: []account{tt.account}, publish: []string{"unused"}, subscribe: []string{"unused"}, receive: []string{"unused"}}
 			switch tt.action {
 			case "publish":
 				q.publish[0] = tt.topic

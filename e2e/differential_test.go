@@ -77,6 +77,16 @@ func (l account) session() *filters.Session {
 // connect opens a session of MQTT 5.0.
 func (l account) connect(t *testing.T, address string, edit ...func(*packets.Connect)) *raw {
 	t.Helper()
+	c, reason := l.tryConnect(t, address, edit...)
+	if reason != packets.Success {
+		t.Fatalf("%+v is refused by %#x", l, reason)
+	}
+	return c
+}
+
+// tryConnect returns the Reason Code of the CONNACK, too.
+func (l account) tryConnect(t *testing.T, address string, edit ...func(*packets.Connect)) (*raw, packets.ReasonCode) {
+	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +96,11 @@ func (l account) connect(t *testing.T, address string, edit ...func(*packets.Con
 		edit = append(edit, mqtttest.Login(l.username, everybodys))
 	}
 	c.send(mqtttest.Connect(packets.V5, l.clientID, edit...))
-	if p := c.packet(); p.Type != packets.CONNACK || p.Reason != packets.Success {
-		t.Fatalf("%+v gets %s %#x", l, p.Type, p.Reason)
+	p := c.packet()
+	if p.Type != packets.CONNACK {
+		t.Fatalf("%+v gets %s", l, p.Type)
 	}
-	return c
+	return c, p.Reason
 }
 
 // everybodys is the password of all.
@@ -172,7 +183,8 @@ type questions struct {
 	accounts  []account
 	publish   []string
 	subscribe []string
-	receive   []string // published at the free address
+	receive   []string  // published at the free address
+	readers   []account // who are asked that: they may subscribe to everything
 }
 
 // roots are subscriptions to everything.
@@ -203,7 +215,7 @@ func (r *reference) ask(t *testing.T, q questions) (answers []question) {
 		return answers
 	}
 	var readers []*raw
-	for _, l := range q.accounts {
+	for _, l := range q.readers {
 		c := l.connect(t, r.judged)
 		if slices.Contains(c.subscribeAll(roots), false) {
 			t.Fatalf("%+v cannot subscribe to everything", l)
@@ -214,7 +226,7 @@ func (r *reference) ask(t *testing.T, q questions) (answers []question) {
 	if slices.Contains(publisher.publishAll(q.receive), false) {
 		t.Fatal("the free address is not free")
 	}
-	for i, l := range q.accounts {
+	for i, l := range q.readers {
 		add(l, "receive", q.receive, readers[i].received(len(q.receive)))
 		readers[i].Close()
 	}

@@ -125,7 +125,11 @@ func (d *dynsec) readACL(n node) (acl, bool) {
 	}
 	kind.set(&a.rule)
 	t, ok := topicOf(topic, kind.literal)
-	if !ok {
+	switch {
+	case !ok && kind.literal:
+		d.warn(n.path, "is left out: nothing can be subscribed to as %q", shorten(topic))
+		return acl{}, false
+	case !ok:
 		d.fail(n.path+".topic", "no topic filter: %q", shorten(topic))
 		return acl{}, false
 	}
