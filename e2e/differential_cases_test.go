@@ -120,7 +120,7 @@ func TestMosquittoRetained(t *testing.T) {
 	var want []string
 	publisher, reader := account{"", "publisher"}.connect(t, r.free), account{"ada", "c1"}
 	for i, topic := range []string{"r/a", "r/secret", "n/a", "in/c1", "in/c2", "r"} {
-		publisher.send(packets.AppendPublish(nil, packets.V5, 1<<1|1, []byte(topic), uint16(i+1), nil, []byte("0"), 0)) //nolint:gosec // G115: six
+		publisher.send(packets.AppendPublish(nil, packets.V5, 1<<1|1, []byte(topic), uint16(i+1), nil, []byte("0"), 0))
 		if p := publisher.packet(); p.Type != packets.PUBACK {
 			t.Fatalf("%s is not retained: %s", topic, p.Type)
 		}

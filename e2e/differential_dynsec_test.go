@@ -159,8 +159,7 @@ func (d dice) with(o object) object {
 // the rules.
 func dynsecException(wildRoots bool) func(question, authz.Decision) string {
 	return func(q question, d authz.Decision) string {
-		switch {
-		case wildRoots && q.action == "subscribe" && strings.HasPrefix(q.topic, "$"):
+		if wildRoots && q.action == "subscribe" && strings.HasPrefix(q.topic, "$") {
 			return "a subscribePattern that begins with a wildcard holds no subscription that begins with $: before 2.1 it does"
 		}
 		return ""

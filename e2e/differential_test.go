@@ -126,7 +126,7 @@ func (c *raw) publishAll(topics []string) (allowed []bool) {
 	c.t.Helper()
 	var all []byte
 	for i, topic := range topics {
-		all = append(all, mqtttest.Publish(packets.V5, 1, uint16(i+1), topic, fmt.Sprint(i))...) //nolint:gosec // G115: some dozens
+		all = append(all, mqtttest.Publish(packets.V5, 1, uint16(i+1), topic, fmt.Sprint(i))...)
 	}
 	c.send(all)
 	for i, topic := range topics {

@@ -182,10 +182,11 @@ func TestTooManyRules(t *testing.T) {
 }
 
 func TestDynsecErrors(t *testing.T) {
+	half, _, _ := strings.Cut(plant, `"groups"`)
 	acl := func(fields string) string { return `{"roles":[{"rolename":"r","acls":[{` + fields + `}]}]}` }
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", "line 1: ends too early"},
-		{"half-written", plant[:strings.Index(plant, `"groups"`)], "line 12: ends too early"},
+		{"half-written", half, "line 12: ends too early"},
 		{"half a word", plant[:len(plant)-20], "line "},
 		{"no JSON", "{\n\"roles\": [\n}", "line 3: "},
 		{"a list", "[]", "line 1: is not a JSON object"},
@@ -249,6 +250,32 @@ func TestDynsecWarnings(t *testing.T) {
 	} {
 		if warnings, problem := findings(ParseDynsec, tt.text); warnings != tt.want || problem != "" {
 			t.Errorf("%.80s: warnings %q and error %q, want %q", tt.text, warnings, problem, tt.want)
+		}
+	}
+}
+
+// TestMemberships: without a priority it is -1, and of two alike the first by
+// name is asked first.
+func TestMemberships(t *testing.T) {
+	const roles = `"roles":[{"rolename":"a","acls":[{"acltype":"publishClientSend","topic":"#"}]},
+		{"rolename":"b","acls":[{"acltype":"publishClientSend","topic":"x/${username}"}]}]`
+	for _, tt := range []struct{ a, b, want string }{
+		{"", "", "a"},
+		{`,"priority":-1`, "", "a"},
+		{"", `,"priority":0`, "b"},
+		{`,"priority":-2`, "", "b"},
+		{`,"priority":-100001`, `,"priority":-100000`, "a"},
+	} {
+		own := fmt.Sprintf(`{"clients":[{"username":"u","roles":[{"rolename":"b"%s},{"rolename":"a"%s}]}],%s}`, tt.b, tt.a, roles)
+		groups := fmt.Sprintf(`{"clients":[{"username":"u"}],"groups":[
+			{"groupname":"b","roles":[{"rolename":"b"}],"clients":[{"username":"u"%s}]},
+			{"groupname":"a","roles":[{"rolename":"a"}],"clients":[{"username":"u"%s}]}],%s}`, tt.b, tt.a, roles)
+		for _, text := range []string{own, groups} {
+			policy := policyOf(t, ParseDynsec, text, authz.Options{})
+			d := ask(policy, "u", "publish x/${username}")
+			if !strings.Contains(d.Rule, fmt.Sprintf("role %q, acls[0]", tt.want)) {
+				t.Errorf("%s is asked first, want %s:\n%s", d.Rule, tt.want, text)
+			}
 		}
 	}
 }

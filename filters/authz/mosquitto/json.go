@@ -88,7 +88,8 @@ func decodeObject(d *json.Decoder, depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := lower(token.(string)) //nolint:forcetypeassert // the decoder takes nothing else for a key
+		name, _ := token.(string) // the decoder takes nothing else for a key
+		key := lower(name)
 		if _, twice := object[key]; twice {
 			return nil, fmt.Errorf("the key %q stands twice in one object", shorten(key))
 		}
