@@ -2,6 +2,7 @@ package authz
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +15,8 @@ type topic struct {
 	text  string
 	kind  Kind
 	share Share
+
+	except string // a Topic Filter of messages that it is not about; "": none
 }
 
 // names reports whether t is about the message topic name.
@@ -30,6 +33,9 @@ func (t *topic) names(name []byte) bool {
 // matches reports whether t holds the topic name. Names that begin with $ are for
 // filters that begin so [MQTT-4.7.2-1].
 func (t *topic) matches(name []byte) bool {
+	if t.except != "" && topics.Match(t.except, name) {
+		return false
+	}
 	switch t.kind {
 	case Every:
 		return true
@@ -103,6 +109,11 @@ func (t *topic) covers(group, filter []byte) bool {
 		// As a broker with such patterns does it. That "a/*" takes in "a/#" and so
 		// the topic a, too, is made good where deliveries are judged.
 		return t.globs(filter)
+	case Verbatim:
+		if len(group) > 0 {
+			filter = slices.Concat([]byte("$share/"), group, slash, filter)
+		}
+		return topics.Covers(t.text, filter)
 	default:
 		return topics.Covers(t.text, filter)
 	}

@@ -15,6 +15,7 @@ type Topic struct {
 	Pattern string // a template; see filters.ParseTemplate
 	Kind    Kind
 	Share   Share
+	Except  string // of Glob and Every: messages to topics that this Topic Filter matches are not in the set
 }
 
 // Kind is how the pattern of a Topic is read.
@@ -29,6 +30,7 @@ const (
 	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$", are themselves
 	Every                 // all, those that begin with "$" too; has no pattern
 	Wildcards             // subscriptions whose Topic Filter has a wildcard; has no pattern
+	Verbatim              // a Filter that is compared with subscriptions as they are written, "$share/g/" too; for Exact rules
 )
 
 // Share is which subscriptions a Topic is about.
@@ -111,6 +113,10 @@ func (r *rule) checkTopic(p pattern) error {
 		return fmt.Errorf("no pattern of client identifiers: %s", p)
 	case r.Connect:
 		return nil
+	case p.Except != "" && (r.Subscribe || p.Kind != Glob && p.Kind != Every || !topics.ValidFilter(p.Except)):
+		return fmt.Errorf("no exception from the topics of messages: %q", p.Except)
+	case p.Kind == Verbatim && !r.Exact:
+		return fmt.Errorf("only an exact rule can be about %q as it is written", p.Pattern)
 	case p.Kind == Glob && strings.ContainsAny(p.Pattern, "+#\x00"):
 		// Where a filter of a subscription is compared with a glob, its wildcards are
 		// to meet "*" only.
@@ -175,7 +181,7 @@ func (r *rule) expand(lookup filters.Lookup) []topic {
 }
 
 func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
-	t := topic{kind: p.Kind, share: p.Share}
+	t := topic{kind: p.Kind, share: p.Share, except: p.Except}
 	if !p.patterned() {
 		return t, true
 	}
@@ -188,10 +194,12 @@ func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
 		return topic{}, false
 	}
 	t.text = text
-	if p.Kind == Glob || p.Kind == Wild {
+	switch {
+	case p.Kind == Glob || p.Kind == Wild:
 		return t, true
-	}
-	if !topics.ValidFilter(text) {
+	case p.Kind == Verbatim:
+		return t, topics.ValidFilter(strings.TrimPrefix(text, "$share/"))
+	case !topics.ValidFilter(text):
 		return topic{}, false
 	}
 	t.group, t.text, _ = topics.Share(text)

@@ -77,6 +77,11 @@ func (t *topic) levels() (levels []string, below bool) {
 	switch t.kind {
 	case Every, Wildcards:
 		return nil, true
+	case Verbatim:
+		if strings.HasPrefix(t.text, "$share/") {
+			return nil, true // what is looked up are the levels behind the group
+		}
+		return levelsOf(t.text)
 	case Glob, Wild:
 		levels = strings.Split(t.text, "/")
 		for i, level := range levels {
@@ -86,15 +91,19 @@ func (t *topic) levels() (levels []string, below bool) {
 		}
 		return levels, true
 	default:
-		text, below := strings.CutSuffix(t.text, "#")
-		if !below {
-			return strings.Split(text, "/"), false
-		}
-		if text == "" {
-			return nil, true
-		}
-		return strings.Split(strings.TrimSuffix(text, "/"), "/"), true
+		return levelsOf(t.text)
 	}
+}
+
+func levelsOf(filter string) (levels []string, below bool) {
+	text, below := strings.CutSuffix(filter, "#")
+	if !below {
+		return strings.Split(text, "/"), false
+	}
+	if text == "" {
+		return nil, true
+	}
+	return strings.Split(strings.TrimSuffix(text, "/"), "/"), true
 }
 
 // search looks for the first rule that holds for a query.

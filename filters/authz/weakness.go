@@ -35,7 +35,7 @@ func (p *Policy) Weaknesses() []string {
 // givesAll reports whether the rule lets everybody do something on all topics.
 func (r *rule) givesAll() bool {
 	return !r.Deny && r.open() && slices.ContainsFunc(r.fixed, func(t topic) bool {
-		return t.group == "" && (t.kind == Every || t.kind == Filter && topics.Covers(t.text, "#") || t.kind != Literal && t.text == "*")
+		return t.group == "" && (t.kind == Every || (t.kind == Filter || t.kind == Verbatim) && topics.Covers(t.text, "#") || t.kind != Literal && t.text == "*")
 	})
 }
 
@@ -131,10 +131,10 @@ func (r *rule) shadows(other *rule) bool {
 
 // holds reports whether p matches whatever other does, for every client.
 func (p pattern) holds(other pattern) bool {
-	if p.Topic == other.Topic || p.Kind == Every && p.Share == SharedOrNot {
+	if p.Topic == other.Topic || p.Kind == Every && p.Share == SharedOrNot && p.Except == "" {
 		return true
 	}
-	if p.Kind != Filter || other.Kind != Filter && other.Kind != Literal || p.Share != SharedOrNot {
+	if p.Except != "" || p.Kind != Filter || other.Kind != Filter && other.Kind != Literal || p.Share != SharedOrNot {
 		return false
 	}
 	wide, ok := p.expand(sampleValue)
