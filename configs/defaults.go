@@ -68,14 +68,23 @@ func (c *Config) complete() {
 	c.Limits.complete()
 }
 
-// complete grants as Mosquitto does where a file of Mosquitto decides.
+// complete grants subscriptions as Mosquitto does where only an acl_file decides.
 func (a *Authz) complete() {
 	a.Mode = cmp.Or(a.Mode, ModeEnforce)
 	isACL := func(f RuleFile) bool { return f.Type == RulesACL }
-	if a.Subscribe == "" && slices.ContainsFunc(a.Files, isACL) {
+	if a.Subscribe == "" && slices.ContainsFunc(a.Files, isACL) && a.refusesSubscriptions() < 0 {
 		a.Subscribe = SubscribeFilter
 	}
 	a.Subscribe = cmp.Or(a.Subscribe, SubscribeDeny)
+}
+
+// refusesSubscriptions returns the first of the files whose format has rights to
+// subscribe apart from those to receive; -1 if there is none. To grant every
+// subscription would take the first away, where the second is often wide open.
+func (a *Authz) refusesSubscriptions() int {
+	return slices.IndexFunc(a.Files, func(f RuleFile) bool {
+		return f.Type == RulesDynsec || f.Type == RulesAWS || f.Type == RulesEMQX
+	})
 }
 
 func (c *Config) completeListener(l *Listener) {

@@ -40,6 +40,7 @@ func TestMistakes(t *testing.T) {
 		{"profile", "", "broker_profile: mosquitto-2.0", "mqttward.yaml:5: broker_profile: wants auto, none, legacy, mosquitto-1.4, mosquitto-1.5, mosquitto-1.6, " +
 			`mosquitto-2.0a, mosquitto-2.0b, mosquitto-2.0c, mosquitto-2.0d or mosquitto-2.1, not "mosquitto-2.0"`},
 		{"later key", "", "authz: {order: []}", "mqttward.yaml:5: authz.order: unknown key"},
+		{"every subscription", "", "authz: {subscribe: filter, files: [{type: mosquitto_dynsec, path: users}]}", "mqttward.yaml:5: authz.subscribe: filter grants every subscription, and mosquitto_dynsec decides about them: deny or narrow"},
 		{"case", "", "Log: {}", `mqttward.yaml:5: Log: unknown key; did you mean "log"?`},
 		{"dash", "", "limits: {max-handshakes: 1}", `mqttward.yaml:5: limits.max-handshakes: unknown key; did you mean "max_handshakes"?`},
 		{"misspelt section", "listeners:", "listener:", `mqttward.yaml:2: listener: unknown key; did you mean "listeners"?`},

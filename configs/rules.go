@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -46,6 +45,9 @@ func (l *loader) authz(listeners []string) {
 			l.missing(key(path, "path"), "is required")
 		}
 		l.subjects(path, &f.Subjects, listeners)
+	}
+	if i := a.refusesSubscriptions(); i >= 0 && a.Subscribe == SubscribeFilter {
+		l.fail("authz.subscribe", "filter grants every subscription, and %s decides about them: deny or narrow", a.Files[i].Type)
 	}
 	l.rules("authz.rules", a.Rules, listeners)
 }
@@ -111,6 +113,3 @@ func (l *loader) subjects(path string, s *Subjects, listeners []string) {
 func (l *loader) emptyList(path string) {
 	l.fail(path, "is an empty list: remove the key, or the rule")
 }
-
-// String names the file for messages.
-func (f RuleFile) String() string { return fmt.Sprintf("%s %s", f.Type, filepath.Base(f.Path)) }

@@ -45,7 +45,7 @@ type narrowing struct {
 // add takes the part of the subscription in t, of an allowing rule, unless a rule
 // before it denies that.
 func (n *narrowing) add(r *rule, t *topic) {
-	if r.Deny || !r.Subscribe || len(n.parts) > maxNarrowed || t.kind != Filter && (t.kind != Literal || !topics.ValidName(t.text)) || !t.concerns(n.group) {
+	if r.Deny || !r.Subscribe || len(n.parts) > maxNarrowed || !n.filters(t) || !t.concerns(n.group) {
 		return
 	}
 	part, ok := topics.Intersect(t.text, string(n.filter))
@@ -60,6 +60,20 @@ func (n *narrowing) add(r *rule, t *topic) {
 		n.rule = d.Rule
 	}
 	n.parts = append(n.parts, part)
+}
+
+// filters reports whether t is a Topic Filter for such subscriptions.
+func (n *narrowing) filters(t *topic) bool {
+	switch t.kind {
+	case Filter:
+		return true
+	case Literal:
+		return topics.ValidName(t.text)
+	case Verbatim:
+		return len(n.group) == 0
+	default:
+		return false
+	}
 }
 
 // overlapping hands n the topics that may have a part in its filter.

@@ -11,12 +11,16 @@ import (
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters/authz"
+	"github.com/mqttward/mqttward/filters/authz/mosquitto"
 	"github.com/mqttward/mqttward/packets"
 )
 
 // ruleFormats reads the files of rules of other products, by their types. name is
 // what the places of rules begin with.
-var ruleFormats = map[string]func(data []byte, name string) (rules []authz.Rule, warnings []string, err error){}
+var ruleFormats = map[string]func(data []byte, name string) (rules []authz.Rule, warnings []string, err error){
+	configs.RulesACL:    mosquitto.ParseACL,
+	configs.RulesDynsec: mosquitto.ParseDynsec,
+}
 
 // buildAuthz makes the policy of the rules in the configuration and behind them
 // those in its files.
