@@ -15,6 +15,7 @@ type Topic struct {
 	Pattern string // a template; see filters.ParseTemplate
 	Kind    Kind
 	Share   Share
+	Also    string // of Wild: a second pattern of topics, which must hold too; "": none
 }
 
 // Kind is how the pattern of a Topic is read.
@@ -26,9 +27,10 @@ const (
 	Filter    Kind = iota // a Topic Filter; "$share/g/x" is x for subscriptions of group g only
 	Literal               // a topic, or the Topic Filter of a subscription, to the letter
 	Glob                  // "*" stands for any run of characters, "/" too; it holds "$..." only if it begins so
-	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$", are themselves
+	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$share/g/", are themselves
 	Every                 // all, those that begin with "$" too; has no pattern
 	Wildcards             // subscriptions whose Topic Filter has a wildcard; has no pattern
+	Levels                // a Filter; of a subscription each level is compared as one of a topic: "+" holds "#", too
 )
 
 // Share is which subscriptions a Topic is about.
@@ -73,6 +75,7 @@ func (t Topic) String() string {
 type pattern struct {
 	Topic
 	template filters.Template
+	also     filters.Template
 }
 
 func (r *rule) compileTopics() error {
@@ -85,10 +88,16 @@ func (r *rule) compileTopics() error {
 				return err
 			}
 		}
+		if t.Also != "" {
+			var err error
+			if p.also, err = filters.ParseTemplate(t.Also); err != nil {
+				return err
+			}
+		}
 		if err := r.checkTopic(p); err != nil {
 			return err
 		}
-		placeholders := p.template.Placeholders()
+		placeholders := append(p.template.Placeholders(), p.also.Placeholders()...)
 		fixed = fixed && len(placeholders) == 0
 		r.groups = r.groups || slices.Contains(placeholders, "group")
 		r.topics = append(r.topics, p)
@@ -107,7 +116,9 @@ func sampleValue(string) (string, bool) { return "x", true }
 func (r *rule) checkTopic(p pattern) error {
 	sample, ok := p.expand(sampleValue)
 	switch {
-	case r.Connect && (p.Kind == Filter || p.Kind == Wildcards):
+	case p.Also != "" && (p.Kind != Wild || r.Connect):
+		return fmt.Errorf("no second pattern of topics: %q", p.Also)
+	case r.Connect && (p.Kind == Filter || p.Kind == Wildcards || p.Kind == Levels):
 		return fmt.Errorf("no pattern of client identifiers: %s", p)
 	case r.Connect:
 		return nil
@@ -162,7 +173,7 @@ func (r *rule) expand(lookup filters.Lookup) []topic {
 		t, ok := p.expand(lookup)
 		switch {
 		case ok:
-		case r.Exact:
+		case r.Exact && !(r.Deny && r.Widen):
 			continue
 		case r.Deny:
 			t = p.widen(lookup)
@@ -180,14 +191,20 @@ func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
 		return t, true
 	}
 	wildcards := map[Kind]string{Glob: "*", Wild: "*?"}[p.Kind]
-	text, ok := p.template.ExpandTopic(func(name string) (string, bool) {
+	plain := func(name string) (string, bool) {
 		value, ok := lookup(name)
 		return value, ok && !strings.ContainsAny(value, wildcards)
-	})
+	}
+	text, ok := p.template.ExpandTopic(plain)
 	if !ok {
 		return topic{}, false
 	}
 	t.text = text
+	if p.Also != "" {
+		if t.also, ok = p.also.ExpandTopic(plain); !ok {
+			return topic{}, false
+		}
+	}
 	if p.Kind == Glob || p.Kind == Wild {
 		return t, true
 	}
@@ -205,14 +222,23 @@ const unfilled = "\uE000"
 // widen puts a wildcard in the place of each level that has a placeholder
 // without a safe value.
 func (p pattern) widen(lookup filters.Lookup) topic {
-	text, _ := p.template.ExpandTopic(func(name string) (string, bool) {
+	filled := func(name string) (string, bool) {
 		if v, ok := lookup(name); ok && filters.TopicLevel(v) {
 			return v, true
 		}
 		return unfilled, true
-	})
+	}
+	text, _ := p.template.ExpandTopic(filled)
 	if p.Kind == Glob || p.Kind == Wild {
-		return topic{text: strings.ReplaceAll(text, unfilled, "*"), kind: p.Kind, share: p.Share}
+		also, _ := p.also.ExpandTopic(filled)
+		return topic{
+			text: strings.ReplaceAll(text, unfilled, "*"), also: strings.ReplaceAll(also, unfilled, "*"),
+			kind: p.Kind, share: p.Share,
+		}
+	}
+	kind := Filter
+	if p.Kind == Levels {
+		kind = Levels
 	}
 	group, text, _ := topics.Share(text)
 	if strings.Contains(group, unfilled) {
@@ -224,5 +250,5 @@ func (p pattern) widen(lookup filters.Lookup) topic {
 			levels[i] = "+"
 		}
 	}
-	return topic{group: group, text: strings.Join(levels, "/"), share: p.Share}
+	return topic{group: group, text: strings.Join(levels, "/"), kind: kind, share: p.Share}
 }

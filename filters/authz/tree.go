@@ -77,10 +77,13 @@ func (t *topic) levels() (levels []string, below bool) {
 	switch t.kind {
 	case Every, Wildcards:
 		return nil, true
-	case Glob, Wild:
+	case Glob, Wild, Levels:
+		if t.kind == Wild && strings.HasPrefix(t.text, "$share/") {
+			return nil, true // what is looked up are the levels behind the group
+		}
 		levels = strings.Split(t.text, "/")
 		for i, level := range levels {
-			if strings.ContainsAny(level, "*?+#") {
+			if strings.ContainsAny(level, "*?+#") && (t.kind != Levels || level == "+" || level == "#") {
 				return levels[:i], true
 			}
 		}
