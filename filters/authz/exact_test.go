@@ -93,6 +93,9 @@ func TestTopicKinds(t *testing.T) {
 	if wild.View(user("b*")).Publish(noon, Message{Topic: []byte("a/bob")}).Allowed {
 		t.Error("a user name is taken for a wildcard")
 	}
+	if wild.View(user("b$b")).Publish(noon, Message{Topic: []byte("a/b$b")}).Allowed {
+		t.Error("a user name with $ is put into a wild pattern")
+	}
 }
 
 // TestExact: rules of other formats mean what they say and no more.

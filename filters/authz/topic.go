@@ -22,7 +22,8 @@ type Topic struct {
 type Kind uint8
 
 // The kinds. In the patterns of Glob and Wild a value of a client with one of
-// their wildcards is not put in.
+// their wildcards is not put in, nor in those of Wild one with a "$", as AWS IoT
+// Core has it ("X.509 Certificate AWS IoT Core policy variables").
 const (
 	Filter    Kind = iota // a Topic Filter; "$share/g/x" is x for subscriptions of group g only
 	Literal               // a topic, or the Topic Filter of a subscription, to the letter
@@ -190,7 +191,7 @@ func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
 	if !p.patterned() {
 		return t, true
 	}
-	wildcards := map[Kind]string{Glob: "*", Wild: "*?"}[p.Kind]
+	wildcards := map[Kind]string{Glob: "*", Wild: "*?$"}[p.Kind]
 	plain := func(name string) (string, bool) {
 		value, ok := lookup(name)
 		return value, ok && !strings.ContainsAny(value, wildcards)
