@@ -118,7 +118,7 @@ func (a action) rules(base authz.Rule, about topicsOf) []authz.Rule {
 	var rules []authz.Rule
 	if a.publish {
 		r := base
-		r.Publish, r.QoS, r.Retain, r.Topics = true, a.qos, a.retain, about.publishes()
+		r.Publish, r.QoS, r.Retain, r.Topics = true, a.qos, a.retain, about.publishes(base.Deny)
 		rules = append(rules, r)
 	}
 	if a.subscribe {

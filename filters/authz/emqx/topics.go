@@ -21,24 +21,27 @@ type topic struct {
 	literal bool
 }
 
-// Topics that EMQX judges by what follows: of the subscriptions to $queue/x and
-// $exclusive/x, as of those to $share/group/x, and of messages to $delayed/seconds/x
-// (EMQX documentation, "Shared Subscription", "Exclusive Subscription", "Delayed
-// Publish"). Another broker takes them as they are.
+// Topics that EMQX judges by what follows: of the subscriptions to $exclusive/x, as
+// of those to $share/group/x, and of messages to $delayed/seconds/x (emqx_topic:parse/2,
+// emqx_access_control:authorize/3). $queue/x is x up to EMQX 6.0 and itself since
+// (emqx-docs#3884): x denies it and does not allow it.
 var (
-	subscribedBehind = []string{"$queue/", "$exclusive/"}
+	deniedBehind     = []string{"$queue/", "$exclusive/"}
+	subscribedBehind = []string{"$exclusive/"}
 	publishedBehind  = []string{"$delayed/+/"}
 )
 
 // publishes returns the topics of a rule about messages that clients send.
-func (a topicsOf) publishes() []authz.Topic {
+func (a topicsOf) publishes(deny bool) []authz.Topic {
 	if a.every {
 		return []authz.Topic{{Kind: authz.Every}}
 	}
 	all := make([]authz.Topic, 0, 2*len(a.list))
 	for _, t := range a.list {
 		all = append(all, t.plain())
-		all = append(all, t.behind(publishedBehind)...)
+		if deny || !t.wildBegin() {
+			all = append(all, t.behind(publishedBehind)...)
+		}
 	}
 	return all
 }
@@ -63,7 +66,10 @@ func (a topicsOf) subscriptions(deny bool) []authz.Topic {
 				authz.Topic{Pattern: t.pattern, Kind: authz.Levels, Share: authz.Unshared},
 				authz.Topic{Pattern: t.pattern, Share: authz.Shared})
 		}
-		if deny || !t.wildBegin() {
+		switch {
+		case deny:
+			all = append(all, t.behind(deniedBehind)...)
+		case !t.wildBegin():
 			all = append(all, t.behind(subscribedBehind)...)
 		}
 	}
@@ -111,7 +117,7 @@ func (t topic) behind(heads []string) []authz.Topic {
 // wildBegin reports whether t begins with a wildcard, which takes in nothing that
 // begins with $: behind a head it would.
 func (t topic) wildBegin() bool {
-	return !t.literal && strings.HasPrefix(t.pattern, "+") || !t.literal && strings.HasPrefix(t.pattern, "#")
+	return !t.literal && (strings.HasPrefix(t.pattern, "+") || strings.HasPrefix(t.pattern, "#"))
 }
 
 // readTopics reads all or a list of topics.
@@ -153,7 +159,7 @@ func readTopic(t term) (topic, error) {
 	switch {
 	case literal && strings.Contains(pattern, "${"):
 		return topic{}, t.errorf("eq takes placeholders to the letter: %q", pattern)
-	case strings.HasPrefix(pattern, "$share/"), strings.HasPrefix(pattern, "$queue/"):
+	case strings.HasPrefix(pattern, "$share/"):
 		return topic{}, t.errorf("%q: of a shared subscription the filter within is judged: name that", pattern)
 	case literal:
 		if !topics.ValidFilter(pattern) {
