@@ -17,8 +17,11 @@ import (
 	"github.com/mqttward/mqttward/filters/authz"
 )
 
-// maxPairs bounds what the resources of Publish and RetainPublish multiply to.
-const maxPairs = 10_000
+// The bounds of a policy, far beyond AWS's own of 2048 characters.
+const (
+	maxStatements = 1000
+	maxPairs      = 10_000 // that the resources of Publish and RetainPublish multiply to
+)
 
 // ParsePolicy reads a policy. The place of a rule is name:line, of its statement.
 // Warnings tell what has no effect here. An error gives the line; then there are
@@ -90,6 +93,9 @@ func (p *policy) readStatements(n node) error {
 	each := []node{n}
 	if n.kind == list {
 		each = n.items
+	}
+	if len(each) > maxStatements {
+		return n.errorf("more than %d statements", maxStatements)
 	}
 	for _, item := range each {
 		s, err := p.statement(item)

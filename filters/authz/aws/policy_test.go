@@ -235,6 +235,7 @@ func TestErrors(t *testing.T) {
 		`{"Version":"2012-10-17"}`:                                      "line 1: Statement",
 		`{"Version":"2012-10-17","Statment":[]}`:                        `line 1: no element of a policy: "Statment"`,
 		document(good, strings.Repeat(`[`, 20)+strings.Repeat(`]`, 20)): "line 4: nested deeper",
+		document(strings.Repeat(good+",", 1000) + good):                 "line 2: more than 1000 statements",
 		document("\xff"):                                                "line 1: the file is no UTF-8",
 		document(good, `"\ud800"`):                                      "line 4: no character",
 		document(good, allow("Publish RetainPublish", strings.Repeat("topic/a ", 101))): "line 4: more than 10000 pairs",

@@ -66,7 +66,8 @@ func (p *policy) statement(n node) (statement, error) {
 			return s, err
 		}
 	}
-	return s, p.check(n, effect, &s)
+	err := p.check(n, effect, &s)
+	return s, err
 }
 
 func (p *policy) check(n node, effect string, s *statement) error {
