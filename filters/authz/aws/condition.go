@@ -64,7 +64,7 @@ func networks(values []node) ([]netip.Prefix, error) {
 		if a, failed := netip.ParseAddr(v.text); failed == nil && a.Zone() == "" {
 			p, err = netip.PrefixFrom(a, a.BitLen()), nil
 		}
-		if err != nil || p.Addr().Is4In6() {
+		if err != nil {
 			return nil, v.errorf("no network: %q", v.text)
 		}
 		all = append(all, p.Masked())

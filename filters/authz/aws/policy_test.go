@@ -106,6 +106,7 @@ func TestPolicies(t *testing.T) {
 	source := func(operator string) string {
 		return fmt.Sprintf(`{%q:{"aws:SourceIp":["10.0.0.0/8","::1"]}}`, operator)
 	}
+	const elsewhere = `{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`
 	tests := []struct{ name, policy, yes, no string }{
 		{
 			"Actions: each alone", document(allow("Connect", "client/d1"), allow("Publish", "topic/a"), allow("Subscribe", "topicfilter/b"), allow("Receive", "topic/c")),
@@ -130,6 +131,8 @@ func TestPolicies(t *testing.T) {
 		{"Retained: not alone", document(allow("RetainPublish", "topic/a")), "", "retain a; publish a"},
 		{"Retained: denied", document(allow("Publish RetainPublish", "*"), deny("RetainPublish", "topic/a")), "publish a; retain b", "retain a"},
 		{"Retained: of both conditions", document(entry("Allow", "Publish", "*", source("IpAddress")), entry("Allow", "RetainPublish", "*", source("NotIpAddress"))), "publish a", "retain a"},
+		{"Retained: of the condition on publishing", document(entry("Allow", "Publish", "topic/a", elsewhere), entry("Allow", "Publish", "topic/b", source("NotIpAddress")), allow("RetainPublish", "*")), "", "retain a; retain b; publish a"},
+		{"Conditions: another address", document(entry("Allow", "Publish", "topic/a", elsewhere)), "", "publish a"},
 		{"Will: needs the condition", document(allow("Connect", "*")), "connect d1; connect d1 persistent", "connect d1 will; connect d1 will persistent"},
 		{"Will: has the condition", document(entry("Allow", "Connect", "client/d1", attributes("ForAllValues:StringEquals", `"LastWill"`))), "connect d1; connect d1 will", "connect d2 will; connect d1 will persistent; connect d1 persistent"},
 		{"Will: and a persistent session", document(entry("Allow", "Connect", "*", attributes("ForAllValues:StringEquals", `"LastWill","PersistentConnect"`))), "connect d1; connect d1 will; connect d1 will persistent; connect d1 persistent", ""},
@@ -224,7 +227,7 @@ func TestErrors(t *testing.T) {
 		with(`{"Bool":{"iot:Connection.Thing.IsAttached":"true"}}`):               "line 4: no condition here: Bool",
 		with(`{"IpAddress":{"aws:VpcSourceIp":"10.0.0.0/8"}}`):                    "line 4: no condition here",
 		with(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`):                      "line 4: no network",
-		with(`{"IpAddress":{"aws:SourceIp":"::ffff:10.0.0.1"}}`):                  "line 4: no network",
+		with(`{"IpAddress":{"aws:SourceIp":"::ffff:10.0.0.0/104"}}`):              "line 4: no network",
 		with(`{"IpAddress":{}}`):                                                  "line 4: IpAddress wants an object",
 		with(`{"StringEquals":{"iot:ConnectAttributes":"LastWill"}}`):             "line 4: no condition here",
 		with(`{"ForAllValues:StringEquals":{"iot:ConnectAttributes":"LastWil"}}`): "line 4: no attribute",

@@ -120,12 +120,12 @@ func networks(list []term) ([]netip.Prefix, error) {
 		if t.kind != text {
 			return nil, t.errorf("no network: wants a string")
 		}
-		if a, err := netip.ParseAddr(t.text); err == nil && a.Zone() == "" && !a.Is4In6() {
+		if a, err := netip.ParseAddr(t.text); err == nil && a.Zone() == "" {
 			all = append(all, netip.PrefixFrom(a, a.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(t.text)
-		if err != nil || p.Addr().Is4In6() {
+		if err != nil {
 			return nil, t.errorf("no network: %q", t.text)
 		}
 		all = append(all, p.Masked())
