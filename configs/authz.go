@@ -67,8 +67,8 @@ const (
 	ActionReceive   = "receive"
 )
 
-// Rule allows or denies. None of its lists is empty but not nil, and one of Allow
-// and Deny is nil.
+// Rule allows, denies, or is a role. None of its lists is empty but not nil, and
+// of Allow, Deny and Role exactly one is given.
 type Rule struct {
 	Name string `yaml:"name"`
 	Subjects
@@ -79,6 +79,9 @@ type Rule struct {
 	Retain     *bool    `yaml:"retain"`
 	MaxPayload Size     `yaml:"max_payload"` // of a message; 0: any
 	Times      []string `yaml:"times"`       // windows such as "mon-fri 06:00-22:00"; nil: always; not checked here
+
+	Role string     `yaml:"role" oneof:"sparkplug_edge sparkplug_host requester responder tenant"` // for Topics, QoS and Retain
+	With RoleValues `yaml:"with"`
 
 	Place Place `yaml:"-"` // where the rule stands
 }

@@ -58,13 +58,15 @@ func TestExamples(t *testing.T) {
 	examples := map[string][]string{
 		"minimal.yaml":     {"server.crt", "server.key", "users.passwd"},
 		"mqttward.yaml":    {"server.crt", "server.key", "users.passwd"},
-		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-a.crl", "line-b-ca.crt", "people.passwd", "admin.token"},
+		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-a.crl", "line-b-ca.crt", "people.passwd", "people.groups", "admin.token"},
+
+		"consumer-cloud.yaml": {"server.crt", "server.key", "staff.passwd", "staff.groups"},
 	}
 	found, err := filepath.Glob("*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found = slices.DeleteFunc(found, func(name string) bool { return name == "rules-test.yaml" }) // for mqttward acl test
+	found = slices.DeleteFunc(found, func(name string) bool { return strings.HasSuffix(name, "-test.yaml") }) // for mqttward acl test
 	if want := slices.Sorted(maps.Keys(examples)); !slices.Equal(found, want) {
 		t.Fatalf("examples are %v, tested are %v", found, want)
 	}
@@ -337,7 +339,7 @@ func TestVariablesAreDistinct(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml"} {
+	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml", "consumer-cloud.yaml"} {
 		text, err := os.ReadFile(example)
 		if err != nil {
 			f.Fatal(err)

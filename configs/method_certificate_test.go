@@ -23,7 +23,7 @@ const asks = ", client_auth: required, client_ca: ca"
 func TestCertificateKeys(t *testing.T) {
 	fingerprint := strings.Repeat("0A", 32)
 	c := mustParse(t, plc(asks+`, ocsp: hard, ocsp_url: "https://ocsp.example/x", ocsp_ca: ca, staple: true`,
-		`, allow_users: ["plc-*"], fingerprints: ["`+fingerprint+`"]`))
+		`, allow_users: ["plc-*"], fingerprints: ["`+fingerprint+`"], groups_from: ou, groups_file: users`))
 	got := c.Listeners[0].TLS
 	want := &TLS{
 		Certificates: []Certificate{{Cert: filepath.Join(c.dir, "crt"), Key: filepath.Join(c.dir, "key")}},
@@ -34,6 +34,9 @@ func TestCertificateKeys(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	m := c.Authn[0]
+	if groups := filepath.Join(c.dir, "users"); m.GroupsFrom != GroupsFromUnits || m.GroupsFile != groups || !slices.Contains(c.Files(), groups) {
+		t.Errorf("got %+v, files %q", m, c.Files())
+	}
 	if !slices.Equal(m.AllowUsers, []string{"plc-*"}) || !slices.Equal(m.Fingerprints, []string{fingerprint}) {
 		t.Errorf("got %+v", m)
 	}
@@ -52,6 +55,8 @@ func TestCertificateMistakes(t *testing.T) {
 		{"no fingerprints", asks, ", fingerprints: []", list + "fingerprints: is an empty list: remove the key, or the method"},
 		{"short fingerprint", asks, `, fingerprints: ["` + digits[2:] + `"]`, list + "fingerprints[0]: " + fingerprint + `"` + digits[2:60+2] + `"…`},
 		{"glob of fingerprints", asks, `, fingerprints: ["0a*"]`, list + "fingerprints[0]: " + fingerprint + `"0a*"`},
+		{"no place for groups", asks, ", groups_from: cn", list + `groups_from: wants ou, not "cn"`},
+		{"no file of groups", asks, ", groups_file: absent", list + "groups_file: no such file: absent"},
 		{"idle OCSP", ", ocsp: soft", "", tls + "ocsp: has no effect without client_auth: optional or required"},
 		{"no such mode", asks + ", ocsp: on", "", tls + `ocsp: wants off, soft or hard, not "on"`},
 		{"idle responder", asks + `, ocsp_url: "http://a/"`, "", tls + "ocsp_url: has no effect without ocsp: soft or hard, or staple: true"},

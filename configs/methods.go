@@ -21,6 +21,10 @@ const (
 	MethodAnonymous   = "anonymous"
 )
 
+// GroupsFromUnits is the value of Method.GroupsFrom: each organizational unit of
+// the subject is a group.
+const GroupsFromUnits = "ou"
+
 // Method is a way to find out who a client is. The tag for names the types of
 // method that a key belongs to, needs those that cannot do without it; file marks
 // names of files and folders.
@@ -33,6 +37,9 @@ type Method struct {
 
 	AllowUsers   []string `yaml:"allow_users" for:"certificate"`  // globs of the user names that are accepted; nil: all
 	Fingerprints []string `yaml:"fingerprints" for:"certificate"` // SHA-256 of the certificates that are accepted; nil: all
+
+	GroupsFrom string `yaml:"groups_from" for:"certificate" oneof:"ou"` // of the certificate; "": nowhere
+	GroupsFile string `yaml:"groups_file" for:"certificate password scram http" file:"public"`
 
 	Of                  []string `yaml:"of" for:"all" needs:"all"` // names of methods that must all accept
 	AllowDifferentUsers bool     `yaml:"allow_different_users" for:"all"`

@@ -142,7 +142,7 @@ func TestMistakes(t *testing.T) {
 		{"audit nowhere", "", `log: {audit: none/audit.log}`, `mqttward.yaml:5: log.audit: no such directory for "none/audit.log"`},
 
 		{"allow and deny", "", rule + "deny: [publish]}]}", "mqttward.yaml:5: authz.rules[0]: has both allow and deny: write two rules"},
-		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, will, subscribe, receive"},
+		{"neither", "", "authz: {rules: [{topics: [a]}]}", "mqttward.yaml:5: authz.rules[0].allow: is required, or deny is: the actions publish, will, subscribe, receive; or role"},
 		{"misspelt deny", "", "authz: {rules: [{dney: [publish], topics: [a]}]}", `mqttward.yaml:5: authz.rules[0].dney: unknown key; did you mean "deny"?`},
 		{"no topics", "", "authz: {rules: [{allow: [publish]}]}", `mqttward.yaml:5: authz.rules[0].topics: is required; ["#"] is all topics`},
 		{"empty subjects", "", rule + "users: []}]}", "mqttward.yaml:5: authz.rules[0].users: is an empty list: remove the key, or the rule"},

@@ -65,11 +65,16 @@ func (l *loader) rules(list string, rules []Rule, listeners []string) {
 				l.emptyList(key(path, name))
 			}
 		}
+		if r.Role != "" || l.unsure(key(path, "role")) {
+			l.role(path, r)
+			continue
+		}
+		l.roleless(path, r)
 		switch {
 		case r.Allow != nil && r.Deny != nil:
 			l.fail(path, "has both allow and deny: write two rules")
 		case r.Allow == nil && r.Deny == nil && !l.unsure(key(path, "deny")):
-			l.missing(key(path, "allow"), "is required, or deny is: the actions publish, will, subscribe, receive")
+			l.missing(key(path, "allow"), "is required, or deny is: the actions publish, will, subscribe, receive; or role")
 		}
 		if r.Topics == nil {
 			l.missing(key(path, "topics"), "is required; [\"#\"] is all topics")

@@ -14,6 +14,7 @@ import (
 // client5 is a client of MQTT 5.0.
 type client5 struct {
 	*paho.Client
+	conn    *tls.Conn
 	inbox   chan *paho.Publish
 	goodbye chan *paho.Disconnect // from the other side
 	lost    chan error
@@ -31,11 +32,17 @@ func (p *proxy) dial5(t *testing.T) *client5 {
 // dial5With is dial5 for a client that answers AUTH packets.
 func (p *proxy) dial5With(t *testing.T, auth paho.Auther) *client5 {
 	t.Helper()
-	conn, err := tls.Dial("tcp", p.address(), p.tlsConfig())
+	return dialed5(t, p.address(), p.tlsConfig(), auth)
+}
+
+// dialed5 is dial5 at an address.
+func dialed5(t *testing.T, address string, config *tls.Config, auth paho.Auther) *client5 {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client5{inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
+	c := &client5{conn: conn, inbox: make(chan *paho.Publish, inboxSize), goodbye: make(chan *paho.Disconnect, 1), lost: make(chan error, 10)}
 	c.Client = paho.NewClient(paho.ClientConfig{
 		Conn:          packets.NewThreadSafeConn(conn),
 		AuthHandler:   auth,

@@ -279,7 +279,7 @@ func TestTreeFindsAll(t *testing.T) {
 		for i := range rules {
 			r := Rule{Exact: true, Deny: random.IntN(3) == 0, Publish: true, Subscribe: true, Receive: random.IntN(2) == 0}
 			for range 1 + random.IntN(3) {
-				topic := Topic{Kind: Kind(random.IntN(7)), Share: Share(random.IntN(3))} //nolint:gosec // G115: small
+				topic := Topic{Kind: Kind(random.IntN(7)), Share: Share(random.IntN(3))}
 				switch topic.Kind {
 				case Filter, Literal, Levels:
 					topic.Pattern = levels("a", "b", "", "+", "$s") + level("", "/#", "/c")

@@ -90,7 +90,7 @@ func (c *class) plant(few int) {
 func (x *index) add(c *class) {
 	s := &c.rules[0].Subjects
 	for k, list := range [][]Name{byUser: s.Users, byClientID: s.ClientIDs, byCert: s.Certs, byGroup: s.Groups, byTenant: s.Tenants} {
-		k := kind(k) //nolint:gosec // G115: 0 to 4
+		k := kind(k)
 		if len(list) == 0 || slices.ContainsFunc(list, func(n Name) bool { return !n.exact() }) || k == byUser && s.Anonymous {
 			continue
 		}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -109,7 +110,7 @@ func TestNarrowReference(t *testing.T) {
 		group, filter, _ := topics.Share([]byte(r.filter))
 		for _, part := range d.Narrowed {
 			partGroup, inner, _ := topics.Share([]byte(part))
-			if string(partGroup) != string(group) || !topics.Covers(filter, inner) || !v.read(noon, group, inner, r.qos).Allowed {
+			if !bytes.Equal(partGroup, group) || !topics.Covers(filter, inner) || !v.read(noon, group, inner, r.qos).Allowed {
 				t.Fatalf("%s is narrowed to %s; %s", r.filter, part, r)
 			}
 		}

@@ -111,7 +111,7 @@ func New(rules []Rule, o Options) (*Policy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Place, err)
 		}
-		c.order = int32(i) + 1 //nolint:gosec // G115: a file of so many rules fits no memory
+		c.order = int32(i) + 1
 		p.rules = append(p.rules, c)
 	}
 	p.index = newIndex(p.rules, fewTopics)

@@ -66,7 +66,7 @@ func (r *rule) void() string {
 	for _, s := range append([]Subjects{r.Subjects}, r.Within...) {
 		for _, list := range [][]Name{s.Users, s.ClientIDs} {
 			unheard := func(n Name) bool { return n.exact() && !filters.PlainName(n.text) }
-			if list != nil && !slices.ContainsFunc(list, func(n Name) bool { return !unheard(n) }) {
+			if len(list) > 0 && !slices.ContainsFunc(list, func(n Name) bool { return !unheard(n) }) {
 				return fmt.Sprintf("no client may have the name %q", list[0])
 			}
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestWeaknesses(t *testing.T) {
-	users := func(r Rule, names ...string) Rule { r.Users = Globs(names); return r }
+	users := func(r Rule, names ...string) Rule { r.Users = Globs(append([]string{}, names...)); return r }
 	at := func(r Rule, nets ...string) Rule { r.IPs = prefixes(nets...); return r }
 	publish := func(topics ...string) Rule { return Rule{Publish: true, Topics: ParseTopics(topics...)} }
 	subscribe := func(topics ...string) Rule { return Rule{Subscribe: true, Topics: ParseTopics(topics...)} }
@@ -58,6 +58,7 @@ func TestWeaknesses(t *testing.T) {
 
 		{"a name that nobody may have", []Rule{users(allow("a"), "b+", "#")}, []string{`never matches: no client may have the name "b+"`}},
 		{"one that somebody may have", []Rule{users(allow("a"), "b+", "bob")}, nil},
+		{"an empty list", []Rule{users(allow("a"))}, nil},
 		{"publishes to subscriptions", []Rule{publish("$share/g/a", "=a/+")}, []string{"never matches: its topics are of subscriptions"}},
 		{"subscribes to them", []Rule{allow("$share/g/a")}, nil},
 	}

@@ -74,7 +74,7 @@ func (b *builder) buildMethod(path string, m configs.Method) {
 		b.fail(path+at, err)
 		return
 	}
-	b.methods[m.Name] = method
+	b.methods[m.Name] = b.grouped(path, m, method)
 }
 
 func (b *builder) newPassword(m configs.Method) (authn.Authenticator, error) {
@@ -90,7 +90,11 @@ func newCertificate(m configs.Method) (authn.Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return certificate.New(m.Name, t, certificate.Allow{Users: m.AllowUsers, Fingerprints: m.Fingerprints})
+	groups := certificate.NoGroups
+	if m.GroupsFrom == configs.GroupsFromUnits {
+		groups = certificate.Units
+	}
+	return certificate.New(m.Name, t, certificate.Allow{Users: m.AllowUsers, Fingerprints: m.Fingerprints}, groups)
 }
 
 // guard makes the Guard of a method that asks somebody else.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 	_ "time/tzdata" // for time zones where the system has none
 
@@ -35,7 +37,7 @@ func (b *builder) buildAuthz() {
 		b.fail("authz", err)
 		return
 	}
-	for _, weakness := range policy.Weaknesses() {
+	for _, weakness := range append(policy.Weaknesses(), b.withoutCertificates(rules)...) {
 		b.warnings = append(b.warnings, b.config.Errorf("authz", "%s", weakness).Error())
 	}
 	b.authz = policy.With(b.shared.retained)
@@ -45,6 +47,22 @@ func (b *builder) buildAuthz() {
 	if b.last != nil {
 		b.authz.Inherit(b.last.authz)
 	}
+}
+
+// withoutCertificates tells of rules about certificates where no listener asks for
+// any.
+func (b *builder) withoutCertificates(rules []authz.Rule) (weaknesses []string) {
+	asks := func(l configs.Listener) bool { return l.TLS != nil && l.TLS.ClientAuth != configs.ClientAuthNone }
+	if slices.ContainsFunc(b.config.Listeners, asks) {
+		return nil
+	}
+	wants := func(t authz.Topic) bool { return strings.Contains(t.Pattern, "${cert.") }
+	for _, r := range rules {
+		if len(r.Certs) > 0 || !r.Deny && slices.ContainsFunc(r.Topics, wants) {
+			weaknesses = append(weaknesses, r.Place+": never matches: no listener asks for certificates (tls.client_auth)")
+		}
+	}
+	return weaknesses
 }
 
 func (b *builder) timeZone(name string) *time.Location {
@@ -64,15 +82,12 @@ func (b *builder) timeZone(name string) *time.Location {
 func (b *builder) ownRules(path string, list []configs.Rule, zone *time.Location) []authz.Rule {
 	rules := make([]authz.Rule, 0, len(list))
 	for i, r := range list {
-		rule, err := ruleOf(r, zone)
-		if err == nil {
-			err = rule.Validate()
-		}
+		made, err := rulesOf(r, zone)
 		if err != nil {
 			b.fail(fmt.Sprintf("%s[%d]", path, i), err)
 			continue
 		}
-		rules = append(rules, rule)
+		rules = append(rules, made...)
 	}
 	return rules
 }
@@ -107,14 +122,11 @@ func (b *builder) ruleList(file string, zone *time.Location) ([]authz.Rule, erro
 	}
 	rules := make([]authz.Rule, 0, len(list))
 	for _, r := range list {
-		rule, err := ruleOf(r, zone)
-		if err == nil {
-			err = rule.Validate()
-		}
+		made, err := rulesOf(r, zone)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Place, err)
 		}
-		rules = append(rules, rule)
+		rules = append(rules, made...)
 	}
 	return rules, nil
 }

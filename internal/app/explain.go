@@ -15,7 +15,6 @@ import (
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
-	"github.com/mqttward/mqttward/filters/authn/certificate"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/packets/topics"
@@ -140,15 +139,15 @@ func (e *Explainer) session(q Question) (*filters.Session, error) {
 		return s, nil
 	}
 	id, err := e.identify(s)
-	s.Identity.Username = id.Username
+	s.Identity.Username, s.Identity.Groups = id.Username, append(s.Identity.Groups, id.Groups...)
 	return s, err
 }
 
 // identify asks the first certificate method who the certificate stands for.
 func (e *Explainer) identify(s *filters.Session) (filters.Identity, error) {
 	for _, m := range e.built.config.Authn {
-		if method, ok := e.built.methods[m.Name].(*certificate.Authenticator); ok {
-			return method.Authenticate(context.Background(), filters.Credentials{
+		if m.Type == configs.MethodCertificate {
+			return e.built.methods[m.Name].Authenticate(context.Background(), filters.Credentials{
 				ClientID: s.ClientID, Certificate: s.Certificate, RemoteAddr: s.RemoteAddr.Addr(), Listener: s.Listener,
 			})
 		}

@@ -73,6 +73,7 @@ func (ca *CA) PEM() []byte {
 // Options say what a certificate is for.
 type Options struct {
 	CN         string
+	OU         []string
 	DNS        []string
 	IPs        []net.IP
 	URIs       []string
@@ -157,7 +158,7 @@ func (o Options) template() (*x509.Certificate, error) {
 		usage = x509.ExtKeyUsageOCSPSigning
 	}
 	template := &x509.Certificate{
-		Subject:        pkix.Name{CommonName: o.CN},
+		Subject:        pkix.Name{CommonName: o.CN, OrganizationalUnit: o.OU},
 		DNSNames:       o.DNS,
 		IPAddresses:    o.IPs,
 		EmailAddresses: o.Emails,

@@ -7,7 +7,7 @@
 //
 // A certificate without the wanted value, or with one that could act as a
 // wildcard, is refused, and so is one that is on none of the lists, if there are
-// any; no other method is asked.
+// any, or that names a group which cannot be one; no other method is asked.
 package certificate
 
 import (
@@ -28,6 +28,7 @@ type Authenticator struct {
 	name     string
 	username filters.Template
 	allow    Allow
+	groups   GroupsFrom
 }
 
 // Allow says which certificates are accepted: those on one of the lists or, if
@@ -37,11 +38,23 @@ type Allow struct {
 	Fingerprints []string // SHA-256 in hexadecimal, in any case, with or without colons
 }
 
+// GroupsFrom is where in a certificate the groups of its user stand.
+type GroupsFrom uint8
+
+// The places.
+const (
+	NoGroups GroupsFrom = iota
+	Units               // each organizational unit of the subject
+)
+
+// maxGroups is how many groups a certificate may name.
+const maxGroups = 100
+
 // New returns the method; name is its name in the configuration, username
 // makes the user name. A template that uses what the client says of itself,
 // ${username} or ${clientid}, is an error: one certificate could then be any
 // user.
-func New(name string, username filters.Template, allow Allow) (*Authenticator, error) {
+func New(name string, username filters.Template, allow Allow, groups GroupsFrom) (*Authenticator, error) {
 	for _, placeholder := range username.Placeholders() {
 		if strings.HasPrefix(placeholder, "cert.") || placeholder == "ip" || placeholder == "listener" {
 			continue
@@ -52,7 +65,7 @@ func New(name string, username filters.Template, allow Allow) (*Authenticator, e
 	for i, f := range allow.Fingerprints {
 		allow.Fingerprints[i] = strings.ToLower(strings.ReplaceAll(f, ":", ""))
 	}
-	return &Authenticator{name: name, username: username, allow: allow}, nil
+	return &Authenticator{name: name, username: username, allow: allow, groups: groups}, nil
 }
 
 // Authenticate names the client after its certificate. It has no say about a
@@ -74,11 +87,36 @@ func (a *Authenticator) Authenticate(_ context.Context, c filters.Credentials) (
 			Msg:  fmt.Sprintf("neither allow_users nor fingerprints accept the certificate of %q", username),
 		}
 	}
-	return filters.Identity{Username: username, Method: a.name, Expires: c.Certificate.NotAfter}, nil
+	groups, err := a.groupsIn(c.Certificate)
+	if err != nil {
+		return filters.Identity{}, &packets.Error{Code: packets.NotAuthorized, Msg: err.Error()}
+	}
+	return filters.Identity{Username: username, Method: a.name, Expires: c.Certificate.NotAfter, Groups: groups}, nil
+}
+
+// groupsIn returns the groups that a certificate names. If one of them cannot be
+// a group, there are none at all: to leave it out could be to leave out the one
+// that a rule denies.
+func (a *Authenticator) groupsIn(c *x509.Certificate) ([]string, error) {
+	if a.groups == NoGroups {
+		return nil, nil
+	}
+	groups := slices.Clone(c.Subject.OrganizationalUnit)
+	if len(groups) > maxGroups {
+		return nil, fmt.Errorf("the client certificate names more than %d groups", maxGroups)
+	}
+	for _, g := range groups {
+		if !authn.GroupName(g) {
+			return nil, fmt.Errorf("the client certificate names a group that cannot be one: %q", g)
+		}
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups), nil
 }
 
 // Recheck accepts a client whose certificate gives the name that it has and is on
-// the lists; the certificate itself is verified again where TLS is.
+// the lists, with the groups of now; the certificate itself is verified again
+// where TLS is.
 func (a *Authenticator) Recheck(_ context.Context, s *filters.Session) error {
 	if s.Identity.Method != a.name {
 		return authn.ErrNotMine
@@ -89,6 +127,15 @@ func (a *Authenticator) Recheck(_ context.Context, s *filters.Session) error {
 	}
 	if !a.allow.accepts(username, s.Certificate) {
 		return fmt.Errorf("neither allow_users nor fingerprints accept the certificate of %q any more", username)
+	}
+	groups, err := a.groupsIn(s.Certificate)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(groups, s.Proof().Groups) {
+		id := *s.Proof()
+		id.Groups = groups
+		s.Renew(id)
 	}
 	return nil
 }

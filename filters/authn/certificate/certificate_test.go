@@ -53,7 +53,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{})
+			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{}, certificate.NoGroups)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestNoCertificateIsNotMine(t *testing.T) {
-	method, err := certificate.New("plc", template(t, "plc"), certificate.Allow{})
+	method, err := certificate.New("plc", template(t, "plc"), certificate.Allow{}, certificate.NoGroups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestNoCertificateIsNotMine(t *testing.T) {
 
 func TestNewRefusesWhatTheClientChooses(t *testing.T) {
 	for _, username := range []string{"${username}", "${cert.cn}-${clientid}"} {
-		_, err := certificate.New("plc", template(t, username), certificate.Allow{})
+		_, err := certificate.New("plc", template(t, username), certificate.Allow{}, certificate.NoGroups)
 		if err == nil || !strings.Contains(err.Error(), "chosen by the client") {
 			t.Errorf("New with %q: error %v, want a refusal", username, err)
 		}
@@ -100,7 +100,7 @@ func TestNewRefusesWhatTheClientChooses(t *testing.T) {
 
 // TestExpires: nobody outlives the certificate.
 func TestExpires(t *testing.T) {
-	method, err := certificate.New("plc", template(t, "${cert.cn}"), certificate.Allow{})
+	method, err := certificate.New("plc", template(t, "${cert.cn}"), certificate.Allow{}, certificate.NoGroups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestRecheck(t *testing.T) {
 		{"another method's", "${cert.cn}", &filters.Session{Certificate: named("plc-7"), Identity: filters.Identity{Username: "plc-7", Method: "users"}}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{})
+			method, err := certificate.New("plc", template(t, tt.username), certificate.Allow{}, certificate.NoGroups)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +167,7 @@ func TestLists(t *testing.T) {
 		{"neither", certificate.Allow{Users: []string{"plc-8"}, Fingerprints: []string{other}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			method, err := certificate.New("plc", template(t, "${cert.cn}"), tt.allow)
+			method, err := certificate.New("plc", template(t, "${cert.cn}"), tt.allow, certificate.NoGroups)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	method, err := certificate.New("plc", username, certificate.Allow{})
+	method, err := certificate.New("plc", username, certificate.Allow{}, certificate.NoGroups)
 	if err != nil {
 		b.Fatal(err)
 	}

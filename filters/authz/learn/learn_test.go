@@ -27,12 +27,12 @@ func TestPropose(t *testing.T) {
 		want string // YAML
 	}{
 		{"one client", []authz.Act{act("bob", "publish", "data/bob/temp"), act("bob", "subscribe", "command/#")}, `
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [subscribe]
   topics:
     - command/#
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [publish]
   topics:
@@ -40,7 +40,7 @@ func TestPropose(t *testing.T) {
   retain: false
 `},
 		{"a level that is the user's", []authz.Act{act("bob", "publish", "data/bob/temp"), act("eve", "publish", "data/eve/temp")}, `
-# 20 packets of 2 users
+# packets: 20, users: 2
 - users: [bob, eve]
   allow: [publish]
   topics:
@@ -48,7 +48,7 @@ func TestPropose(t *testing.T) {
   retain: false
 `},
 		{"of everybody", []authz.Act{act("a", "subscribe", "in/a/#"), act("b", "subscribe", "in/b/#"), act("c", "subscribe", "in/c/#")}, `
-# 30 packets of 3 users
+# packets: 30, users: 3
 - users: ['*']
   allow: [subscribe]
   topics:
@@ -57,19 +57,19 @@ func TestPropose(t *testing.T) {
 		{"a group", []authz.Act{
 			act("a", "publish", "edge/a/up", "edge"), act("b", "publish", "edge/b/up", "edge"), act("b", "publish", "spare", "edge"), act("c", "publish", "edge/x/up"),
 		}, `
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [b]
   allow: [publish]
   topics:
     - spare
   retain: false
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [c]
   allow: [publish]
   topics:
     - edge/x/up
   retain: false
-# 20 packets of 2 users
+# packets: 20, users: 2
 - groups: [edge]
   allow: [publish]
   topics:
@@ -79,14 +79,14 @@ func TestPropose(t *testing.T) {
 		{"a level that is the group's", []authz.Act{
 			act("a", "subscribe", "line-a/#", "line-a"), act("b", "subscribe", "line-a/#", "line-a"), act("c", "subscribe", "line-b/#", "line-b"), act("d", "subscribe", "line-b/#", "line-b"),
 		}, `
-# 40 packets of 4 users
+# packets: 40, users: 4
 - groups: [line-a, line-b]
   allow: [subscribe]
   topics:
     - ${group}/#
 `},
 		{"several actions", []authz.Act{act("bob", "publish", "a"), act("bob", "subscribe", "a"), act("bob", "will", "a"), act("bob", "receive", "a")}, `
-# 30 packets of 1 users
+# packets: 30, users: 1
 - users: [bob]
   allow: [publish, subscribe]
   topics:
@@ -94,18 +94,18 @@ func TestPropose(t *testing.T) {
   retain: false
 `},
 		{"retained and not", []authz.Act{act("bob", "publish", "a"), retained(act("bob", "publish", "a")), retained(act("bob", "publish", "b")), retained(act("bob", "will", "w"))}, `
-# 20 packets of 1 users
+# packets: 20, users: 1
 - users: [bob]
   allow: [publish]
   topics:
     - a
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [publish]
   topics:
     - b
   retain: true
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [will]
   topics:
@@ -113,19 +113,19 @@ func TestPropose(t *testing.T) {
   retain: true
 `},
 		{"a delivery without a subscription", []authz.Act{act("bob", "receive", "a/b"), act("bob", "subscribe", "c/#"), act("bob", "receive", "c/d")}, `
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [receive]
   topics:
     - a/b
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [bob]
   allow: [subscribe]
   topics:
     - c/#
 `},
 		{"many in one level", many, `
-# 170 packets of 1 users
+# packets: 170, users: 1
 - users: [bob]
   allow: [publish]
   topics:
@@ -133,7 +133,7 @@ func TestPropose(t *testing.T) {
   retain: false
 `},
 		{"one within another", []authz.Act{act("bob", "subscribe", "a/#"), act("bob", "subscribe", "a/b"), act("bob", "subscribe", "$share/g/a/c"), act("bob", "subscribe", "$share/g/a/+")}, `
-# 40 packets of 1 users
+# packets: 40, users: 1
 - users: [bob]
   allow: [subscribe]
   topics:
@@ -141,13 +141,13 @@ func TestPropose(t *testing.T) {
     - a/#
 `},
 		{"nobody", []authz.Act{act("", "publish", "=a/${username}"), act("eve", "publish", "b")}, `
-# 10 packets of 1 users
+# packets: 10, users: 1
 - anonymous: true
   allow: [publish]
   topics:
     - ==a/${$}{username}
   retain: false
-# 10 packets of 1 users
+# packets: 10, users: 1
 - users: [eve]
   allow: [publish]
   topics:

@@ -63,7 +63,7 @@ func YAML(rules []Rule) ([]byte, error) {
 		if err := n.Encode(r); err != nil {
 			return nil, err
 		}
-		n.HeadComment = fmt.Sprintf("%d packets of %d users", r.Packets, r.Clients)
+		n.HeadComment = fmt.Sprintf("packets: %d, users: %d", r.Packets, r.Clients)
 		list.Content = append(list.Content, n)
 	}
 	var b bytes.Buffer
