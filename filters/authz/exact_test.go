@@ -37,6 +37,31 @@ func TestTopicKinds(t *testing.T) {
 		{kind(Wild, "a/${username}"), "publish", "a/eve", false},
 		{kind(Wild, "a*b*c"), "publish", "a-b-b-c", true},
 		{kind(Wild, "a*b*c"), "publish", "a-c-b", false},
+		{kind(Wild, "a/*"), "subscribe", "$share/g/a/b", false},
+		{kind(Wild, "$share/*/a/*"), "subscribe", "$share/g/a/b", true},
+		{kind(Wild, "$share/g/a/*"), "subscribe", "$share/h/a/b", false},
+		{kind(Wild, "$share/g/a/*"), "subscribe", "a/b", false},
+		{kind(Wild, "*"), "subscribe", "$share/g/a/b", true},
+		{Topic{Pattern: "a*", Kind: Wild, Also: "*/${username}/?"}, "publish", "a/bob/x", true},
+		{Topic{Pattern: "a*", Kind: Wild, Also: "*/${username}/?"}, "publish", "b/bob/x", false},
+		{Topic{Pattern: "a*", Kind: Wild, Also: "*/${username}/?"}, "publish", "a/eve/x", false},
+		{kind(Levels, "a/+"), "subscribe", "a/#", true},
+		{kind(Levels, "a/+"), "subscribe", "a/b/#", false},
+		{kind(Levels, "a/+"), "subscribe", "a", false},
+		{kind(Levels, "a/+/c"), "subscribe", "a/+/c", true},
+		{kind(Levels, "a/+/#"), "subscribe", "a/#", true},
+		{kind(Levels, "a/+/#"), "subscribe", "a", false},
+		{kind(Levels, "a/b"), "subscribe", "a/+", false},
+		{kind(Levels, "a/b"), "subscribe", "a/#", false},
+		{kind(Levels, "a/#"), "subscribe", "a", true},
+		{kind(Levels, "a/#"), "subscribe", "b/c", false},
+		{kind(Levels, "+"), "subscribe", "#", true},
+		{kind(Levels, "+/x"), "subscribe", "$SYS/x", false},
+		{kind(Levels, "#"), "subscribe", "$SYS/#", false},
+		{kind(Levels, "#"), "subscribe", "$share/g/a/#", true},
+		{kind(Levels, "a/${username}/+"), "subscribe", "a/bob/#", true},
+		{kind(Levels, "a/+"), "publish", "a/b", true},
+		{kind(Levels, "a/+"), "publish", "a/b/c", false},
 		{kind(Wildcards, ""), "subscribe", "a/+", true},
 		{kind(Wildcards, ""), "subscribe", "a", false},
 		{kind(Wildcards, ""), "publish", "a", false},
@@ -67,6 +92,9 @@ func TestTopicKinds(t *testing.T) {
 	wild := compiled(t, Rule{Exact: true, Publish: true, Topics: []Topic{kind(Wild, "a/${username}")}})
 	if wild.View(user("b*")).Publish(noon, Message{Topic: []byte("a/bob")}).Allowed {
 		t.Error("a user name is taken for a wildcard")
+	}
+	if wild.View(user("b$b")).Publish(noon, Message{Topic: []byte("a/b$b")}).Allowed {
+		t.Error("a user name with $ is put into a wild pattern")
 	}
 }
 
@@ -211,6 +239,12 @@ func TestValidateExact(t *testing.T) {
 		"connect and publish":        {Connect: true, Publish: true, Topics: []Topic{{Kind: Every}}},
 		"connect by a filter":        {Connect: true, Topics: ParseTopics("a/#")},
 		"Will of a publish":          {Publish: true, Wills: new(bool), Topics: ParseTopics("a")},
+		"session of a publish":       {Publish: true, Persistent: new(bool), Topics: ParseTopics("a")},
+		"second pattern of a filter": {Publish: true, Topics: []Topic{{Pattern: "a", Also: "b"}}},
+		"second pattern of a client": {Connect: true, Topics: []Topic{{Pattern: "a", Kind: Wild, Also: "b"}}},
+		"second pattern, malformed":  {Publish: true, Topics: []Topic{{Pattern: "a", Kind: Wild, Also: "${x}"}}},
+		"connect by levels":          {Connect: true, Topics: []Topic{{Pattern: "a", Kind: Levels}}},
+		"an empty name without":      {Publish: true, Topics: ParseTopics("a"), Without: []Subjects{{Users: Globs([]string{""})}}},
 		"negative size":              {Publish: true, Size: -1, Topics: ParseTopics("a")},
 		"size of a subscription":     {Subscribe: true, Size: 1, Topics: ParseTopics("a")},
 		"glob with a wildcard":       {Publish: true, Topics: []Topic{{Kind: Glob, Pattern: "a/+"}}},
@@ -245,14 +279,15 @@ func TestTreeFindsAll(t *testing.T) {
 		for i := range rules {
 			r := Rule{Exact: true, Deny: random.IntN(3) == 0, Publish: true, Subscribe: true, Receive: random.IntN(2) == 0}
 			for range 1 + random.IntN(3) {
-				topic := Topic{Kind: Kind(random.IntN(6)), Share: Share(random.IntN(3))}
+				topic := Topic{Kind: Kind(random.IntN(7)), Share: Share(random.IntN(3))}
 				switch topic.Kind {
-				case Filter, Literal:
+				case Filter, Literal, Levels:
 					topic.Pattern = levels("a", "b", "", "+", "$s") + level("", "/#", "/c")
 				case Glob:
 					topic.Pattern = levels("a", "b", "*", "a*", "$s") + "/c"
 				case Wild:
-					topic.Pattern = levels("a", "?", "*", "+", "#", "$s") + "/c"
+					topic.Pattern = level("", "", "$share/g/", "$share/") + levels("a", "?", "*", "+", "#", "$s") + "/c"
+					topic.Also = level("", "", "*a*", "*/c")
 				}
 				r.Topics = append(r.Topics, topic)
 			}

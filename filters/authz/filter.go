@@ -110,10 +110,21 @@ func (v *View) connect(now time.Time, s *filters.Session, p *packets.Packet) Dec
 	if err != nil {
 		return Decision{Rule: err.Error()}
 	}
-	if d := v.Connect(now, s.ClientID, c.Will != nil); !d.Allowed {
+	if d := v.Attempt(now, Attempt{s.ClientID, c.Will != nil, persistent(p.Version, &c)}); !d.Allowed {
 		return d
 	}
 	return v.will(now, c.Will, false)
+}
+
+// persistent reports whether the session that a CONNECT asks for outlives the
+// connection: up to 3.1.1 unless it is clean, in 5.0 if it has an expiry interval
+// (section 3.1.2.11.2).
+func persistent(v packets.Version, c *packets.Connect) bool {
+	if v < packets.V5 {
+		return !c.CleanStart
+	}
+	expiry, _ := c.Props.Uint32(packets.SessionExpiryInterval)
+	return expiry > 0
 }
 
 // will decides about a Will as the publish that it will be. Of one that is

@@ -133,25 +133,32 @@ func (x *index) of(s subject) []*class {
 // subjectsKey is the same for rules with the same subjects.
 func (r *rule) subjectsKey() string {
 	var b strings.Builder
-	for _, s := range append([]Subjects{r.Subjects}, r.Within...) {
-		for _, list := range s.names() {
-			for _, n := range list {
-				b.WriteString(n.text)
-				b.WriteByte(0)
-				b.WriteByte(n.mark())
-			}
-			b.WriteByte(1)
+	for _, all := range [][]Subjects{{r.Subjects}, r.Within, r.Without} {
+		for i := range all {
+			all[i].writeKey(&b)
 		}
-		for _, p := range s.IPs {
-			b.WriteString(p.String())
-			b.WriteByte(0)
-		}
-		if s.Anonymous {
-			b.WriteByte('a')
-		}
-		b.WriteByte(2)
+		b.WriteByte(3)
 	}
 	return b.String()
+}
+
+func (s *Subjects) writeKey(b *strings.Builder) {
+	for _, list := range s.names() {
+		for _, n := range list {
+			b.WriteString(n.text)
+			b.WriteByte(0)
+			b.WriteByte(n.mark())
+		}
+		b.WriteByte(1)
+	}
+	for _, p := range s.IPs {
+		b.WriteString(p.String())
+		b.WriteByte(0)
+	}
+	if s.Anonymous {
+		b.WriteByte('a')
+	}
+	b.WriteByte(2)
 }
 
 // mark tells names with the same text apart.

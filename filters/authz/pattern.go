@@ -17,6 +17,7 @@ type topic struct {
 	share Share
 
 	except string // a Topic Filter of messages that it is not about; "": none
+	also   string // a second pattern, which must hold too; "": none
 }
 
 // names reports whether t is about the message topic name.
@@ -50,7 +51,7 @@ func (t *topic) matches(name []byte) bool {
 
 func (t *topic) globs(text []byte) bool {
 	hidden := t.kind == Glob && len(text) > 0 && text[0] == '$' && t.text[0] != '$'
-	return !hidden && glob(t.text, text, t.kind == Wild)
+	return !hidden && glob(t.text, text, t.kind == Wild) && (t.also == "" || glob(t.also, text, true))
 }
 
 // glob matches value against pattern, in which "*" stands for any run of
@@ -108,14 +109,42 @@ func (t *topic) covers(group, filter []byte) bool {
 	case Glob, Wild:
 		// As a broker with such patterns does it. That "a/*" takes in "a/#" and so
 		// the topic a, too, is made good where deliveries are judged.
+		if t.kind == Wild && len(group) > 0 {
+			filter = slices.Concat([]byte("$share/"), group, slash, filter)
+		}
 		return t.globs(filter)
 	case Verbatim:
 		if len(group) > 0 {
 			filter = slices.Concat([]byte("$share/"), group, slash, filter)
 		}
 		return topics.Covers(t.text, filter)
+	case Levels:
+		return levelsMatch(t.text, filter)
 	default:
 		return topics.Covers(t.text, filter)
+	}
+}
+
+// levelsMatch compares filter as if it were the name of a topic.
+func levelsMatch(pattern string, filter []byte) bool {
+	if bytes.HasPrefix(filter, []byte{'$'}) && (pattern[0] == '+' || pattern[0] == '#') {
+		return false
+	}
+	for {
+		want, wanted, more := strings.Cut(pattern, "/")
+		if want == "#" {
+			return true
+		}
+		level, left, longer := bytes.Cut(filter, slash)
+		switch {
+		case want != "+" && want != string(level):
+			return false
+		case !longer:
+			return !more || wanted == "#"
+		case !more:
+			return false
+		}
+		pattern, filter = wanted, left
 	}
 }
 

@@ -15,6 +15,13 @@ type Message struct {
 	Will   bool // it is the Will in a CONNECT
 }
 
+// Attempt is what rules judge of a CONNECT.
+type Attempt struct {
+	ClientID   string
+	Will       bool
+	Persistent bool // the session is to outlive the connection
+}
+
 // query is a question to rules.
 type query struct {
 	action  action
@@ -23,7 +30,7 @@ type query struct {
 	message Message
 	qos     packets.QoS
 	now     time.Time
-	wills   bool // the CONNECT has a Will
+	attempt Attempt // to connect
 }
 
 type action uint8
@@ -65,8 +72,11 @@ func (q *query) concerns(r *rule) string {
 		if !r.Connect {
 			return "about other actions"
 		}
-		if r.Wills != nil && *r.Wills != q.wills {
+		if r.Wills != nil && *r.Wills != q.attempt.Will {
 			return "about clients with a Will, or about those without"
+		}
+		if r.Persistent != nil && *r.Persistent != q.attempt.Persistent {
+			return "about sessions that outlive their connection, or about those that do not"
 		}
 	}
 	switch {

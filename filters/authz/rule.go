@@ -31,7 +31,8 @@ type Rule struct {
 	Place string // where the rule stands, such as "authz.rules[2] (line 41)"
 
 	Subjects
-	Within []Subjects // which must hold too
+	Within  []Subjects // which must hold too
+	Without []Subjects // none of which may hold
 
 	Deny      bool // instead of allow
 	Publish   bool // a PUBLISH, or a Will
@@ -47,10 +48,13 @@ type Rule struct {
 	Times  []Window      // in one of which it is now; nil: always
 	Wills  *bool         // whether a CONNECT has a Will
 
+	Persistent *bool // whether a CONNECT asks for a session that outlives its connection
+
 	// Exact takes the rule as formats of other products mean theirs: with
 	// Subscribe it says nothing of deliveries, and a deny that lacks a value for a
 	// placeholder does not match, where it would be made wider.
 	Exact bool
+	Widen bool // with Exact: and yet it is made wider
 }
 
 // Policy is a compiled list of rules. It does not change.
@@ -129,12 +133,14 @@ func compile(r Rule) (*rule, error) {
 		return c, errors.New("no topics")
 	case r.Wills != nil && !r.Connect:
 		return c, errors.New("whether there is a Will shows when a client connects")
+	case r.Persistent != nil && !r.Connect:
+		return c, errors.New("whether a session outlives its connection shows when a client connects")
 	case r.Size < 0:
 		return c, fmt.Errorf("no size of a payload: %d", r.Size)
 	case r.Size > 0 && !r.Publish && !r.Will && !r.Receive:
 		return c, errors.New("only messages have a payload")
 	}
-	for _, s := range append([]Subjects{r.Subjects}, r.Within...) {
+	for _, s := range slices.Concat([]Subjects{r.Subjects}, r.Within, r.Without) {
 		if err := s.check(); err != nil {
 			return c, err
 		}

@@ -125,6 +125,11 @@ func (r *rule) excludes(s subject) string {
 			return why
 		}
 	}
+	for i := range r.Without {
+		if r.Without[i].exclude(s) == "" {
+			return "for all but some clients"
+		}
+	}
 	return ""
 }
 

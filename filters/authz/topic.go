@@ -16,21 +16,24 @@ type Topic struct {
 	Kind    Kind
 	Share   Share
 	Except  string // of Glob and Every: messages to topics that this Topic Filter matches are not in the set
+	Also    string // of Wild: a second pattern of topics, which must hold too; "": none
 }
 
 // Kind is how the pattern of a Topic is read.
 type Kind uint8
 
 // The kinds. In the patterns of Glob and Wild a value of a client with one of
-// their wildcards is not put in.
+// their wildcards is not put in, nor in those of Wild one with a "$", as AWS IoT
+// Core has it ("X.509 Certificate AWS IoT Core policy variables").
 const (
 	Filter    Kind = iota // a Topic Filter; "$share/g/x" is x for subscriptions of group g only
 	Literal               // a topic, or the Topic Filter of a subscription, to the letter
 	Glob                  // "*" stands for any run of characters, "/" too; it holds "$..." only if it begins so
-	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$", are themselves
+	Wild                  // "*" and, for one character, "?"; all others, as "+", "#" and "$share/g/", are themselves
 	Every                 // all, those that begin with "$" too; has no pattern
 	Wildcards             // subscriptions whose Topic Filter has a wildcard; has no pattern
 	Verbatim              // a Filter that is compared with subscriptions as they are written, "$share/g/" too; for Exact rules
+	Levels                // a Filter; of a subscription each level is compared as one of a topic: "+" holds "#", too
 )
 
 // Share is which subscriptions a Topic is about.
@@ -75,6 +78,7 @@ func (t Topic) String() string {
 type pattern struct {
 	Topic
 	template filters.Template
+	also     filters.Template
 }
 
 func (r *rule) compileTopics() error {
@@ -87,10 +91,16 @@ func (r *rule) compileTopics() error {
 				return err
 			}
 		}
+		if t.Also != "" {
+			var err error
+			if p.also, err = filters.ParseTemplate(t.Also); err != nil {
+				return err
+			}
+		}
 		if err := r.checkTopic(p); err != nil {
 			return err
 		}
-		placeholders := p.template.Placeholders()
+		placeholders := append(p.template.Placeholders(), p.also.Placeholders()...)
 		fixed = fixed && len(placeholders) == 0
 		r.groups = r.groups || slices.Contains(placeholders, "group")
 		r.topics = append(r.topics, p)
@@ -109,7 +119,9 @@ func sampleValue(string) (string, bool) { return "x", true }
 func (r *rule) checkTopic(p pattern) error {
 	sample, ok := p.expand(sampleValue)
 	switch {
-	case r.Connect && (p.Kind == Filter || p.Kind == Wildcards):
+	case p.Also != "" && (p.Kind != Wild || r.Connect):
+		return fmt.Errorf("no second pattern of topics: %q", p.Also)
+	case r.Connect && (p.Kind == Filter || p.Kind == Wildcards || p.Kind == Levels):
 		return fmt.Errorf("no pattern of client identifiers: %s", p)
 	case r.Connect:
 		return nil
@@ -168,7 +180,7 @@ func (r *rule) expand(lookup filters.Lookup) []topic {
 		t, ok := p.expand(lookup)
 		switch {
 		case ok:
-		case r.Exact:
+		case r.Exact && !(r.Deny && r.Widen):
 			continue
 		case r.Deny:
 			t = p.widen(lookup)
@@ -185,15 +197,21 @@ func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
 	if !p.patterned() {
 		return t, true
 	}
-	wildcards := map[Kind]string{Glob: "*", Wild: "*?"}[p.Kind]
-	text, ok := p.template.ExpandTopic(func(name string) (string, bool) {
+	wildcards := map[Kind]string{Glob: "*", Wild: "*?$"}[p.Kind]
+	plain := func(name string) (string, bool) {
 		value, ok := lookup(name)
 		return value, ok && !strings.ContainsAny(value, wildcards)
-	})
+	}
+	text, ok := p.template.ExpandTopic(plain)
 	if !ok {
 		return topic{}, false
 	}
 	t.text = text
+	if p.Also != "" {
+		if t.also, ok = p.also.ExpandTopic(plain); !ok {
+			return topic{}, false
+		}
+	}
 	switch {
 	case p.Kind == Glob || p.Kind == Wild:
 		return t, true
@@ -213,14 +231,23 @@ const unfilled = "\uE000"
 // widen puts a wildcard in the place of each level that has a placeholder
 // without a safe value.
 func (p pattern) widen(lookup filters.Lookup) topic {
-	text, _ := p.template.ExpandTopic(func(name string) (string, bool) {
+	filled := func(name string) (string, bool) {
 		if v, ok := lookup(name); ok && filters.TopicLevel(v) {
 			return v, true
 		}
 		return unfilled, true
-	})
+	}
+	text, _ := p.template.ExpandTopic(filled)
 	if p.Kind == Glob || p.Kind == Wild {
-		return topic{text: strings.ReplaceAll(text, unfilled, "*"), kind: p.Kind, share: p.Share}
+		also, _ := p.also.ExpandTopic(filled)
+		return topic{
+			text: strings.ReplaceAll(text, unfilled, "*"), also: strings.ReplaceAll(also, unfilled, "*"),
+			kind: p.Kind, share: p.Share,
+		}
+	}
+	kind := Filter
+	if p.Kind == Levels {
+		kind = Levels
 	}
 	group, text, _ := topics.Share(text)
 	if strings.Contains(group, unfilled) {
@@ -232,5 +259,5 @@ func (p pattern) widen(lookup filters.Lookup) topic {
 			levels[i] = "+"
 		}
 	}
-	return topic{group: group, text: strings.Join(levels, "/"), share: p.Share}
+	return topic{group: group, text: strings.Join(levels, "/"), kind: kind, share: p.Share}
 }

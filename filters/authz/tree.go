@@ -82,10 +82,13 @@ func (t *topic) levels() (levels []string, below bool) {
 			return nil, true // what is looked up are the levels behind the group
 		}
 		return levelsOf(t.text)
-	case Glob, Wild:
+	case Glob, Wild, Levels:
+		if t.kind == Wild && strings.HasPrefix(t.text, "$share/") {
+			return nil, true // what is looked up are the levels behind the group
+		}
 		levels = strings.Split(t.text, "/")
 		for i, level := range levels {
-			if strings.ContainsAny(level, "*?+#") {
+			if strings.ContainsAny(level, "*?+#") && (t.kind != Levels || level == "+" || level == "#") {
 				return levels[:i], true
 			}
 		}

@@ -39,14 +39,17 @@ func (p *Policy) Inherit(last *Policy) {
 // text is what the rule says, without its name and place.
 func (r *rule) text() string {
 	said := r.Rule
-	said.Name, said.Place, said.Subjects, said.Within = "", "", Subjects{}, nil
-	retain, wills := "", ""
+	said.Name, said.Place, said.Subjects, said.Within, said.Without = "", "", Subjects{}, nil, nil
+	retain, wills, persistent := "", "", ""
 	if r.Retain != nil {
 		retain = fmt.Sprint(*r.Retain)
 	}
 	if r.Wills != nil {
 		wills = fmt.Sprint(*r.Wills)
 	}
-	said.Retain, said.Wills = nil, nil
-	return fmt.Sprintf("%+v %s %s %s", said, retain, wills, r.subjectsKey())
+	if r.Persistent != nil {
+		persistent = fmt.Sprint(*r.Persistent)
+	}
+	said.Retain, said.Wills, said.Persistent = nil, nil, nil
+	return fmt.Sprintf("%+v %s %s %s %s", said, retain, wills, persistent, r.subjectsKey())
 }

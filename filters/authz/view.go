@@ -142,10 +142,16 @@ func (v *View) Receive(now time.Time, m Message) Decision {
 	return v.decide(&query{action: receiving, topic: m.Topic, message: m, qos: m.QoS, now: now})
 }
 
-// Connect decides about a CONNECT, with a Will or without. What no rule speaks
-// of is allowed: clients without any right may connect.
+// Connect decides about a CONNECT whose session ends with the connection, with a
+// Will or without.
 func (v *View) Connect(now time.Time, clientID string, will bool) Decision {
-	d := v.decide(&query{action: connecting, topic: []byte(clientID), now: now, wills: will})
+	return v.Attempt(now, Attempt{ClientID: clientID, Will: will})
+}
+
+// Attempt decides about a CONNECT. What no rule speaks of is allowed: clients
+// without any right may connect.
+func (v *View) Attempt(now time.Time, a Attempt) Decision {
+	d := v.decide(&query{action: connecting, topic: []byte(a.ClientID), now: now, attempt: a})
 	if d.Rule == noRule {
 		d.Allowed = true
 	}

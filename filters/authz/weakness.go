@@ -35,12 +35,15 @@ func (p *Policy) Weaknesses() []string {
 // givesAll reports whether the rule lets everybody do something on all topics.
 func (r *rule) givesAll() bool {
 	return !r.Deny && r.open() && slices.ContainsFunc(r.fixed, func(t topic) bool {
-		return t.group == "" && (t.kind == Every || (t.kind == Filter || t.kind == Verbatim) && topics.Covers(t.text, "#") || t.kind != Literal && t.text == "*")
+		return t.group == "" && (t.kind == Every || (t.kind == Filter || t.kind == Verbatim) && topics.Covers(t.text, "#") || t.kind != Literal && t.text == "*" && t.also == "")
 	})
 }
 
 // open reports whether the rule is about everybody.
 func (r *rule) open() bool {
+	if r.Without != nil {
+		return false
+	}
 	all := func(n Name) bool { return n.text == "*" && n.glob }
 	for _, s := range append([]Subjects{r.Subjects}, r.Within...) {
 		if s.Anonymous && s.Users == nil {
@@ -105,7 +108,7 @@ func (e earlier) hides(r *rule) *rule {
 // whatever other does.
 func (r *rule) shadows(other *rule) bool {
 	switch {
-	case r.conditional(), r.Exact != other.Exact,
+	case r.conditional(), r.Exact != other.Exact, r.Widen != other.Widen,
 		other.Publish && !r.Publish,
 		other.Will && !r.Publish && !r.Will,
 		other.Subscribe && !r.Subscribe,
