@@ -83,3 +83,59 @@ func TestDynsecFile(t *testing.T) {
 	p.brokenBy(t, "dynamic-security.json", dynsec[:len(dynsec)-30], "dynamic-security.json: line ")
 	alice.publishes(t, "data/alice/temp", 0)
 }
+
+// EMQX's acl.conf decides from its first line to its last.
+func TestEMQXFile(t *testing.T) {
+	t.Parallel()
+	const acl = `%% who may do what
+{deny, all, all, ["a/secret/#"]}.
+{allow, {user, "alice"}, publish, ["a/#", "from/${clientid}"]}.
+{allow, {'or', [{user, "bob"}, {clientid, {re, "^c"}}]}, subscribe, ["a/+", {eq, "#"}]}.
+{allow, {ipaddr, "10.0.0.0/8"}, all, ["#"]}.
+{deny, all}.
+`
+	p := withRuleFile(t, "emqx_acl", "acl.conf", acl)
+	alice, _ := p.connect5(t, connection("alice"))
+	bob, _ := p.connect5(t, connection("bob"))
+	// EMQX takes "#" for a level that "+" holds; what is deeper is not delivered.
+	equal(t, "reason codes", bob.subscribe(t, 1, "a/+", "#", "a/#", "b", "+/x"), []byte{1, 1, 1, 0x87, 0x87})
+	for topic, want := range map[string]byte{"a/secret/x": 0x87, "from/alice": 0, "from/bob": 0x87, "b": 0x87} {
+		alice.publishes(t, topic, want)
+	}
+	alice.publishes(t, "a/x", 0)
+	bob.publishes(t, "a/x", 0x87)
+	p.brokenBy(t, "acl.conf", acl[:len(acl)-3], "acl.conf: line ")
+	p.brokenBy(t, "acl.conf", "{allow, {usr, \"alice\"}, all, [\"#\"]}.\n", "acl.conf: line 1")
+	alice.publishes(t, "a/x", 0)
+}
+
+// A policy of AWS IoT says who may connect, too, and judges each delivery.
+func TestAWSFile(t *testing.T) {
+	t.Parallel()
+	const policy = `{
+  "Version": "2012-10-17",
+  "Statement": [
+    {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:eu-central-1:123456789012:client/${iot:ClientId}"},
+    {"Effect": "Deny", "Action": "iot:Connect", "Resource": "arn:aws:iot:eu-central-1:123456789012:client/car*"},
+    {"Effect": "Allow", "Action": ["iot:Publish", "iot:Receive"], "Resource": "arn:aws:iot:eu-central-1:123456789012:topic/a/*"},
+    {"Effect": "Deny", "Action": "iot:Receive", "Resource": "arn:aws:iot:eu-central-1:123456789012:topic/a/hidden/*"},
+    {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": "arn:aws:iot:eu-central-1:123456789012:topicfilter/a/*"}
+  ]
+}`
+	p := withRuleFile(t, "aws_iot", "policy.json", policy)
+	alice, ack := p.connect5(t, connection("alice"))
+	if ack.Properties.RetainAvailable {
+		t.Error("alice is told that she may retain, without the right to")
+	}
+	p.refused5(t, connection("carol"), 0x87)
+	equal(t, "reason codes", alice.subscribe(t, 1, "a/#", "b/#"), []byte{1, 0x87})
+	alice.publishes(t, "b/x", 0x87)
+	alice.publishes(t, "a/hidden/x", 0)
+	alice.publishes(t, "a/x", 0)
+	if topic, _ := alice.next(t); topic != "a/x" {
+		t.Errorf("alice gets %s", topic)
+	}
+	p.brokenBy(t, "policy.json", policy[:len(policy)-40], "policy.json: line ")
+	p.brokenBy(t, "policy.json", strings.Replace(policy, "iot:Receive", "iot:Recieve", 1), "iot:Recieve")
+	alice.publishes(t, "a/x", 0)
+}

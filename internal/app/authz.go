@@ -11,6 +11,8 @@ import (
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters/authz"
+	"github.com/mqttward/mqttward/filters/authz/aws"
+	"github.com/mqttward/mqttward/filters/authz/emqx"
 	"github.com/mqttward/mqttward/filters/authz/mosquitto"
 	"github.com/mqttward/mqttward/packets"
 )
@@ -20,6 +22,8 @@ import (
 var ruleFormats = map[string]func(data []byte, name string) (rules []authz.Rule, warnings []string, err error){
 	configs.RulesACL:    mosquitto.ParseACL,
 	configs.RulesDynsec: mosquitto.ParseDynsec,
+	configs.RulesEMQX:   emqx.ParseACL,
+	configs.RulesAWS:    aws.ParsePolicy,
 }
 
 // buildAuthz makes the policy of the rules in the configuration and behind them
