@@ -76,6 +76,25 @@ func (ps Properties) Without(ids ...PropertyID) Properties {
 	return rest
 }
 
+// Map appends ps to dst. Of the string property id it appends the values that change
+// returns, which have up to 65,535 bytes; false leaves one out.
+func (ps Properties) Map(dst Properties, id PropertyID, change func(v []byte) ([]byte, bool)) Properties {
+	for b := body(ps); len(b) > 0; {
+		whole, have := b, PropertyID(b[0])
+		b = b[1:]
+		v, err := b.value(have)
+		if err != nil {
+			break // not validated; what is left is left out
+		}
+		if have != id {
+			dst = append(dst, whole[:len(whole)-len(b)]...)
+		} else if v, ok := change(v); ok {
+			dst = dst.With(id, v)
+		}
+	}
+	return dst
+}
+
 // Uint32 returns the value of the Four Byte Integer property id.
 func (ps Properties) Uint32(id PropertyID) (uint32, bool) {
 	v, ok := ps.Lookup(id)
