@@ -99,6 +99,9 @@ func (c Chain) gathers(s *Session, p *packets.Packet) bool {
 	if p.Size() > packets.MaxWhole {
 		return false
 	}
+	sent := p.Topic
+	p.Topic = c.named(s, sent)
+	defer func() { p.Topic = sent }()
 	for _, f := range c {
 		if w, ok := f.(Whole); ok && w.Whole(s, p) {
 			return true

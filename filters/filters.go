@@ -70,7 +70,8 @@ type Holder interface {
 // Whole is an opened filter that judges payloads. It reports whether it has to
 // see the rest of p, a PUBLISH of the client, before it can judge; what it can
 // refuse by its length alone, it need not see. It is asked before any filter
-// judges, about the packet as the client sent it, its Topic Alias resolved.
+// judges, about the packet as the client sent it, but for its Topic Name, which is
+// the one that it will be judged by; see Namer.
 //
 // A PUBLISH of more than packets.MaxWhole bytes is judged without its Rest
 // nevertheless.

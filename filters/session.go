@@ -20,6 +20,7 @@ type Session struct {
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
 	Owner       string // the principal that the client identifier belongs to
+	Namespace   Namespace
 	Terms       Terms
 
 	renewed atomic.Pointer[Identity] // nil: Identity still holds

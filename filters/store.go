@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Store knows the sessions of all clients by their Client Identifier: whose
-// each is, and what the broker keeps of it while the client is away. It is
-// bounded: of the sessions whose clients are away, those that have been so for
-// longest are forgotten first.
+// Store knows the sessions of all clients by the Client Identifier that the broker
+// knows them by: whose each is, and what the broker keeps of it while the client is
+// away. It is bounded: of the sessions whose clients are away, those that have been
+// so for longest are forgotten first.
 type Store struct {
 	mu       sync.Mutex
 	max      int
@@ -32,12 +32,13 @@ func NewStore(max int) *Store {
 	return &Store{max: max, sessions: make(map[string]*stored), away: list.New()}
 }
 
-// Claim sets s.Owner: the principal that s.ClientID belongs to, which is that
+// Claim sets s.Owner: the principal that s.BrokerID belongs to, which is that
 // of s if it belongs to nobody. It is followed by End.
 func (t *Store) Claim(now time.Time, s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.sessions[s.ClientID]
+	id := s.BrokerID()
+	e := t.sessions[id]
 	if e != nil && e.away != nil {
 		t.away.Remove(e.away)
 		e.away = nil
@@ -47,7 +48,7 @@ func (t *Store) Claim(now time.Time, s *Session) {
 	}
 	if e == nil {
 		e = &stored{owner: s.Identity.Principal()}
-		t.sessions[s.ClientID] = e
+		t.sessions[id] = e
 	}
 	e.open++
 	s.Owner = e.owner
@@ -57,7 +58,7 @@ func (t *Store) Claim(now time.Time, s *Session) {
 func (t *Store) Begin(s *Session, present bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.sessions[s.ClientID]
+	e := t.sessions[s.BrokerID()]
 	if present {
 		s.Resume(e.last)
 	}
@@ -69,7 +70,8 @@ func (t *Store) Begin(s *Session, present bool) {
 func (t *Store) End(now time.Time, s *Session, keep time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.sessions[s.ClientID]
+	id := s.BrokerID()
+	e := t.sessions[id]
 	e.open--
 	if e.last == s {
 		e.expires = now.Add(keep)
@@ -79,9 +81,9 @@ func (t *Store) End(now time.Time, s *Session, keep time.Duration) {
 	switch {
 	case e.open > 0:
 	case e.last == nil || !now.Before(e.expires):
-		delete(t.sessions, s.ClientID)
+		delete(t.sessions, id)
 	default:
-		e.away = t.away.PushBack(s.ClientID)
+		e.away = t.away.PushBack(id)
 		t.forget()
 	}
 }

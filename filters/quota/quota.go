@@ -58,7 +58,7 @@ func New(limits Limits, maxClients int) *Quota {
 // the session ends.
 func (q *Quota) Open(s *filters.Session) filters.Filter {
 	now := time.Now()
-	c := client{s.Identity.Principal(), s.ClientID}
+	c := client{s.Identity.Principal(), s.BrokerID()}
 	return &session{
 		messages: limit{q.messages.Acquire(now, c), q.limits.MessagesAction, "limits.publish_rate"},
 		bytes:    limit{q.bytes.Acquire(now, c), q.limits.BytesAction, "limits.publish_bytes"},
