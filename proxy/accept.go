@@ -26,6 +26,9 @@ func (c *conn) accept() error {
 	if err := c.identify(); err != nil {
 		return err
 	}
+	if c.sess.Namespace, err = c.policy.namespace(&c.sess); err != nil {
+		return protocolEnding(err, EndDenied)
+	}
 	if p, err = c.endHere(p); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (c *conn) judgeConnect(p *packets.Packet) (*packets.Packet, error) {
 	}
 	if w := c.connect.Will; w != nil {
 		if v.Content != filters.ContentSound {
-			c.noteContent(w.Topic, v)
+			c.noteContent(c.brokerTopic(w.Topic), v)
 		}
 		c.listener.server.observer.Decided("will", outcome, 1)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -67,13 +68,25 @@ func (al *alias) grown(p *packets.Packet) int {
 	return p.Size() + len(al.topic) + 1 // the length of all may need a byte more
 }
 
-// forwarded notes that p, which uses al, goes on. It returns the bytes to send in
-// its place, or nil if p's own will do: who was never told the name gets it now.
-func (al *alias) forwarded(p *packets.Packet, bare bool) []byte {
+// passed notes that p, which uses al, goes on as v says, and returns the verdict with
+// what is to be sent: who was never told the name gets it now.
+func (al *alias) passed(p *packets.Packet, bare bool, v filters.Verdict) filters.Verdict {
 	told := al.known || !bare
 	al.known = true
-	if told {
-		return nil
+	if !told {
+		v.Action = filters.Rewrite
+		v.Packet = packets.AppendPublish(nil, p.Version, p.Flags, al.topic, p.ID, p.Props, p.Payload, p.Rest)
 	}
-	return packets.AppendPublish(nil, p.Version, p.Flags, al.topic, p.ID, p.Props, p.Payload, p.Rest)
+	return v
+}
+
+// renamed is passed for a p that v rewrites, as the packet q. The alias has q's name
+// at the other end as long as it has p's here, if that is so of all packets.
+func (al *alias) renamed(q *packets.Packet, bare, always bool, v filters.Verdict) filters.Verdict {
+	n, aliased := q.Props.Uint16(packets.TopicAlias)
+	told := al.known && bare
+	if al.known = always && aliased && n != 0; told && al.known {
+		v.Packet = packets.AppendPublish(nil, q.Version, q.Flags, nil, q.ID, q.Props, q.Payload, q.Rest)
+	}
+	return v
 }

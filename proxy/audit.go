@@ -143,7 +143,7 @@ type publishes struct{ allowed, delayed int }
 // notePublish counts the judgement of a PUBLISH and logs a refusal.
 func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
 	if v.Content != filters.ContentSound {
-		c.noteContent(p.Topic, v)
+		c.noteContent(c.brokerTopic(p.Topic), v)
 	}
 	switch {
 	case v.Action < filters.Rewrite || v.Monitored != "":
@@ -151,7 +151,7 @@ func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
 		if v.Action < filters.Rewrite && v.Content != filters.ContentSound {
 			return // logged with what was found
 		}
-		c.log(event, slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())),
+		c.log(event, slog.String("topic", clip(c.brokerTopic(p.Topic))), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:
 		c.up.publishes.delayed++
@@ -201,7 +201,7 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 		if denied+monitored > maxDeniedLogged {
 			continue
 		}
-		c.log(event, slog.String("filter", clip(filter)), slog.String("rule", rule), slog.String("reason", j.Reason.String()))
+		c.log(event, slog.String("filter", clip(c.sess.Namespace.Filter(string(filter)))), slog.String("rule", rule), slog.String("reason", j.Reason.String()))
 	}
 	if monitored > 0 {
 		c.listener.server.observer.Decided("subscribe", "monitored", monitored)

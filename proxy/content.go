@@ -15,7 +15,7 @@ var contents = [...]struct{ outcome, event string }{
 
 // noteContent counts and logs a message, or a Will, that failed a check of its
 // payload. What is in the payload is not logged.
-func (c *conn) noteContent(topic []byte, v filters.Verdict) {
+func (c *conn) noteContent(topic string, v filters.Verdict) {
 	o := &contents[v.Content]
 	c.listener.server.observer.Decided("payload", o.outcome, 1)
 	c.log(o.event, slog.String("topic", clip(topic)), slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))

@@ -46,6 +46,9 @@ type upJudge struct {
 func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
 	c := j.conn
 	if j.renew() {
+		if err := c.stays(j.policy); err != nil {
+			return filters.Verdict{}, err
+		}
 		c.sess.Judged()
 	}
 	if c.sess.Due() {
@@ -97,7 +100,7 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		return filters.Verdict{}, err
 	}
 	c := j.conn
-	if most := c.sess.Terms.PacketMaximum; bare && !alias.known && most > 0 && alias.grown(pkt) > most {
+	if most := c.sess.Terms.PacketMaximum; bare && !alias.known && most > 0 && alias.grown(pkt)+2*len(c.sess.Namespace.Topics) > most {
 		v := filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes")
 		c.notePublish(pkt, v)
 		return v, nil
@@ -108,19 +111,43 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		return v, nil
 	}
 	c.notePublish(pkt, v)
-	if alias != nil && v.Action == filters.Forward {
-		if b := alias.forwarded(pkt, bare); b != nil {
-			v.Action, v.Packet = filters.Rewrite, b
-		}
+	if alias != nil {
+		v = j.alias(pkt, alias, bare, v, packets.Client)
 	}
 	return v, nil
+}
+
+// alias returns v with what is to be sent for p, which uses al. The two ends know al
+// by different names if the session has a namespace.
+func (j *judge) alias(p *packets.Packet, al *alias, bare bool, v filters.Verdict, from packets.Role) filters.Verdict {
+	switch v.Action {
+	case filters.Forward:
+		return al.passed(p, bare, v)
+	case filters.Rewrite:
+	default:
+		return v
+	}
+	q, err := p.Reparse(v.Packet, from)
+	if err != nil {
+		return v // which the pump finds too
+	}
+	atBroker, atClient := q.Topic, al.topic
+	if from == packets.Server {
+		atBroker, atClient = al.topic, q.Topic
+	}
+	always := string(atBroker) == j.conn.sess.Namespace.Topics+string(atClient)
+	return al.renamed(q, bare, always, v)
 }
 
 // downJudge judges what the broker sends.
 type downJudge struct{ judge }
 
 func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
-	j.renew()
+	if j.renew() {
+		if err := j.conn.stays(j.policy); err != nil {
+			return filters.Verdict{}, err
+		}
+	}
 	switch pkt.Type {
 	case packets.CONNACK:
 		return filters.Verdict{}, errSecondConnack
@@ -149,16 +176,14 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	}
 	c := j.conn
 	var v filters.Verdict
-	if most := c.terms.clientMax; bare && !alias.known && most > 0 && alias.grown(pkt) > most { // [MQTT-3.1.2-25]
+	if most := c.terms.clientMax; bare && !alias.known && most > 0 && alias.grown(pkt)-len(c.sess.Namespace.Topics) > most { // [MQTT-3.1.2-25]
 		v = c.sess.Withhold(pkt, "larger with its Topic Name than the client takes")
 	} else {
 		v = j.chain.JudgeDown(now, &c.sess, pkt)
 	}
 	switch {
-	case v.Action == filters.Forward && alias != nil:
-		if b := alias.forwarded(pkt, bare); b != nil {
-			v.Action, v.Packet = filters.Rewrite, b
-		}
+	case v.Action >= filters.Rewrite && alias != nil:
+		v = j.alias(pkt, alias, bare, v, packets.Server)
 	case v.Action < filters.Rewrite:
 		c.noteDelivery(pkt, v)
 	}

@@ -42,6 +42,10 @@ type Policy struct {
 	// one is made for a client that sent none.
 	ClientIDs filters.ClientIDs
 
+	// Namespace says which part of the broker's names a session has. An error says
+	// that it may have none. Nil gives all sessions all names.
+	Namespace func(*filters.Session) (filters.Namespace, error)
+
 	// Silent gives clients that are refused no CONNACK.
 	Silent bool
 

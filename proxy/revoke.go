@@ -47,7 +47,7 @@ func (e *expiry) stop() {
 // recheck ends the session if p would not admit its client any more. It reports
 // whether that is known.
 func (c *conn) recheck(p *Policy) (known bool) {
-	if p == c.policy || p.Recheck == nil {
+	if p == c.policy {
 		return true
 	}
 	defer func() {
@@ -55,6 +55,13 @@ func (c *conn) recheck(p *Policy) (known bool) {
 			c.stop(c.recovered(r))
 		}
 	}()
+	if err := c.stays(p); err != nil {
+		c.stop(asEnding(err, EndRevoked, packets.NotAuthorized))
+		return true
+	}
+	if p.Recheck == nil {
+		return true
+	}
 	var state tls.ConnectionState
 	if t, ok := c.client.(*tls.Conn); ok {
 		state = t.ConnectionState()

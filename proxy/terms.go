@@ -132,6 +132,12 @@ func (c *conn) agree(ack *packets.Packet) ([]byte, error) {
 	if v, ok := ack.Props.Uint32(packets.MaximumPacketSize); ok {
 		c.sess.Terms.PacketMaximum = int(v)
 	}
+	if ps := c.ownNames(ack.Props); !bytes.Equal(ps, ack.Props) {
+		var err error
+		if ack, err = ack.Reparse(packets.AppendConnack(nil, packets.V5, ack.SessionPresent, packets.Success, ps), packets.Server); err != nil {
+			return nil, asEnding(err, EndBrokerError, packets.UnspecifiedError)
+		}
+	}
 	ps := c.announce(ack)
 	if bytes.Equal(ps, ack.Props) {
 		return ack.Raw, nil // its values have been lowered in place

@@ -70,7 +70,7 @@ func (c *conn) noteWithdrawn(list []filters.Withdrawn) {
 			c.log("subscription withdrawn", slog.String("filter", clip(w.Filter)), slog.String("rule", w.Rule))
 		}
 		if c.sess.Version == packets.V5 {
-			c.notices.add(w.Lost, c.largest())
+			c.notices.add(c.ownFilters(w.Lost), c.largest())
 		}
 	}
 	if more := len(list) - maxDeniedLogged; more > 0 {
