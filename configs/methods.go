@@ -33,6 +33,7 @@ type Method struct {
 	Type string `yaml:"type" oneof:"certificate password jwt sql redis ldap http scram all anonymous"`
 
 	Username string `yaml:"username" for:"certificate jwt"`                                 // template of the user name
+	Tenant   string `yaml:"tenant"`                                                         // template of the tenant
 	File     string `yaml:"file" for:"password scram" needs:"password scram" file:"secret"` // of users
 
 	AllowUsers   []string `yaml:"allow_users" for:"certificate"`  // globs of the user names that are accepted; nil: all
@@ -58,7 +59,6 @@ type Method struct {
 	Leeway               time.Duration `yaml:"leeway" for:"jwt"`
 	MaxLifetime          time.Duration `yaml:"max_lifetime" for:"jwt"` // from iat, or now, to exp; 0: any
 	GroupsClaim          string        `yaml:"groups_claim" for:"jwt"`
-	Tenant               string        `yaml:"tenant" for:"jwt"`    // template
 	ClientID             string        `yaml:"client_id" for:"jwt"` // template of the only client identifier
 	ACLClaim             string        `yaml:"acl_claim" for:"jwt"` // permissions as EMQX has them
 	Scopes               Scopes        `yaml:"scopes" for:"jwt"`    // permissions as RabbitMQ has them

@@ -25,6 +25,7 @@ type Config struct {
 	Backends  []Backend  `yaml:"backends"` // exactly one
 	Authn     []Method   `yaml:"authn"`
 	ClientID  ClientID   `yaml:"client_id"`
+	Rewrite   Rewrite    `yaml:"rewrite"`
 	Authz     Authz      `yaml:"authz"`
 	Strict    Strict     `yaml:"strict"`
 
@@ -128,6 +129,12 @@ type Server struct {
 // ClientID says which client identifiers an identity may use.
 type ClientID struct {
 	Match []string `yaml:"match"` // templates, in which * stands for any run of characters; nil: any
+}
+
+// Rewrite gives clients names of their own at the broker.
+type Rewrite struct {
+	TopicPrefix    string `yaml:"topic_prefix"`     // template, that topics begin with; "": none
+	ClientIDPrefix string `yaml:"client_id_prefix"` // template, that client identifiers begin with; "": none
 }
 
 // Strict names the checks of packets that are not enforced: what fails one of

@@ -16,6 +16,7 @@ import (
 	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
+	"github.com/mqttward/mqttward/filters/rewrite"
 	"github.com/mqttward/mqttward/filters/strict"
 	"github.com/mqttward/mqttward/internal/ocsp"
 	"github.com/mqttward/mqttward/proxy"
@@ -35,8 +36,11 @@ type built struct {
 	broker     *backend.Server
 	handshakes chan struct{}
 	clientIDs  filters.ClientIDs
-	upstream   filters.Chain // what makes another CONNECT of the client's
-	payload    filters.Chain // the checks of payloads, if there are any
+	upstream   filters.Chain       // what makes the broker's packets of the client's
+	downstream filters.Chain       // and the client's of the broker's
+	payload    filters.Chain       // the checks of payloads, if there are any
+	namespaces *rewrite.Namespaces // nil: all clients have all names
+	tenants    tenants             // of the clients of methods
 	staples    []*ocsp.Staple
 	files      []string          // that it is made of
 	digest     [sha256.Size]byte // of these, before they were read; see Watch
@@ -121,7 +125,9 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildTLS()
 	b.buildAuthn()
 	b.buildAuthz()
+	b.buildTenants()
 	b.buildUpstream()
+	b.buildRewrite()
 	b.buildPayload()
 	if len(b.errs) > 0 {
 		b.errs.Sort()

@@ -26,9 +26,11 @@ func (b *builder) policy(i int) *proxy.Policy {
 		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:    methods,
 		Up:       b.up(o),
-		Down:     filters.Chain{strict.Down(o), b.authz.Deliveries()},
+		Down:     b.down(o),
 		Broker:   b.broker,
-		Silent:   l.Silent,
+
+		Namespace: b.namespace(),
+		Silent:    l.Silent,
 
 		SecretNames: b.secretNames(l.Authn),
 
@@ -58,11 +60,16 @@ func (b *builder) policy(i int) *proxy.Policy {
 	}
 }
 
-// up judges what clients send. What will be refused costs quota too. What is in a
+// up judges what clients send, by the broker's names. What will be refused costs quota too. What is in a
 // message is judged before its right, since authz notes what goes on.
 func (b *builder) up(o strict.Options) filters.Chain {
 	chain := append(slices.Clone(b.upstream), b.quota, strict.Up(o))
 	return append(append(chain, b.payload...), b.authz)
+}
+
+// down judges what the broker sends.
+func (b *builder) down(o strict.Options) filters.Chain {
+	return append(filters.Chain{strict.Down(o), b.authz.Deliveries()}, b.downstream...)
 }
 
 // retiredPolicy is under which sessions go on whose listener is gone: the rules of

@@ -14,20 +14,26 @@ import (
 )
 
 // vouched is a chain that notes in an identity what the method is that vouches for
-// it. For whom a method of one kind has vouched, one of another under the same name
+// it, and of which tenant its clients are. For whom a method of one kind has vouched, one of another under the same name
 // does not.
 type vouched struct {
 	authn.Chain
-	kinds map[string]string // of the methods, by name
+	kinds   map[string]string // of the methods, by name
+	tenants tenants
 }
 
-func (b *builder) vouched(chain authn.Chain) vouched { return vouched{chain, kinds(b.config)} }
+func (b *builder) vouched(chain authn.Chain) vouched {
+	return vouched{chain, kinds(b.config), b.tenants}
+}
 
-// Authenticate notes the kind.
+// Authenticate notes the kind and the tenant.
 func (v vouched) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
 	id, err := v.Chain.Authenticate(ctx, c)
 	id.Kind = v.kinds[id.Method]
-	return id, err
+	if err != nil {
+		return id, err
+	}
+	return v.tenants.join(id, c.Certificate)
 }
 
 // Begin is Authenticate for dialogues.
@@ -36,21 +42,27 @@ func (v vouched) Begin(c filters.Credentials) (filters.Dialogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vouchedDialogue{d, v.kinds}, nil
+	return vouchedDialogue{d, v, c.Certificate}, nil
 }
 
 type vouchedDialogue struct {
 	filters.Dialogue
-	kinds map[string]string
+	v           vouched
+	certificate *x509.Certificate
 }
 
-// Next notes the kind.
+// Next notes the kind and the tenant.
 func (d vouchedDialogue) Next(ctx context.Context, data filters.Secret) ([]byte, *filters.Identity, error) {
 	answer, id, err := d.Dialogue.Next(ctx, data)
-	if id != nil {
-		id.Kind = d.kinds[id.Method]
+	if err != nil || id == nil {
+		return answer, id, err
 	}
-	return answer, id, err
+	joined, err := d.v.tenants.join(*id, d.certificate)
+	if err != nil {
+		return nil, nil, err
+	}
+	joined.Kind = d.v.kinds[id.Method]
+	return answer, &joined, nil
 }
 
 // recheck asks about a running session when the configuration comes into force:
@@ -80,15 +92,18 @@ func recheckTLS(ctx context.Context, t *proxy.TLS, certs []*x509.Certificate) er
 	return err
 }
 
-// kinds returns what each method is, by its name: its type and, of type all, those
-// of its parts.
+// kinds returns what each method is, by its name: its type and where its clients'
+// tenant comes from and, of type all, those of its parts.
 func kinds(cfg *configs.Config) map[string]string {
 	types, kinds := map[string]string{}, map[string]string{}
 	for _, m := range cfg.Authn {
 		types[m.Name] = m.Type
+		if m.Tenant != "" {
+			types[m.Name] += " of " + m.Tenant
+		}
 	}
 	for _, m := range cfg.Authn {
-		kinds[m.Name] = m.Type
+		kinds[m.Name] = types[m.Name]
 		for _, part := range m.Of {
 			kinds[m.Name] += " " + part + "=" + types[part]
 		}

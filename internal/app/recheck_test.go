@@ -32,8 +32,8 @@ func TestKinds(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			yes := authn.Chain{willing{tt.method}}
-			before := vouched{yes, kinds(&configs.Config{Authn: tt.before})}
-			now := vouched{yes, kinds(&configs.Config{Authn: tt.now})}
+			before := vouched{yes, kinds(&configs.Config{Authn: tt.before}), nil}
+			now := vouched{yes, kinds(&configs.Config{Authn: tt.now}), nil}
 			id, err := before.Authenticate(t.Context(), filters.Credentials{})
 			if err != nil {
 				t.Fatal(err)

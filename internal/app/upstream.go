@@ -10,6 +10,34 @@ import (
 	"github.com/mqttward/mqttward/filters/rewrite"
 )
 
+// buildRewrite makes what gives clients names of their own. It comes first on the way
+// to the broker, so that all filters judge what the broker gets, and last on the way
+// back.
+func (b *builder) buildRewrite() {
+	r := b.config.Rewrite
+	if r == (configs.Rewrite{}) {
+		return
+	}
+	n, topicErr, clientIDErr := rewrite.NewNamespaces(r.TopicPrefix, r.ClientIDPrefix)
+	if topicErr != nil {
+		b.fail("rewrite.topic_prefix", topicErr)
+	}
+	if clientIDErr != nil {
+		b.fail("rewrite.client_id_prefix", clientIDErr)
+	}
+	b.namespaces = n
+	b.upstream = append(filters.Chain{n.Up()}, b.upstream...)
+	b.downstream = filters.Chain{n.Down()}
+}
+
+// namespace is nil where there are none.
+func (b *builder) namespace() func(*filters.Session) (filters.Namespace, error) {
+	if b.namespaces == nil {
+		return nil
+	}
+	return b.namespaces.Of
+}
+
 var proxyProtocol = map[string]byte{"off": 0, "v1": 1, "v2": 2}
 
 // buildUpstream makes what the broker is told of clients.
