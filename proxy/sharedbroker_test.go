@@ -156,6 +156,9 @@ func (b *sharedBroker) take(s *brokerSession, p *packets.Packet) {
 			s.names[n] = m.topic
 		}
 		b.inside(s.user, "PUBLISH", m.topic)
+		if strings.HasPrefix(m.topic, s.user+"/$") {
+			b.t.Errorf("%s: PUBLISH to %q, which # would find", s.user, m.topic)
+		}
 		switch m.qos {
 		case 0:
 			b.publish(m)
