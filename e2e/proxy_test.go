@@ -84,8 +84,9 @@ func newCA(name string) *pki.CA {
 // proxy is mqttward in this process.
 type proxy struct {
 	*app.App
-	dir     string
-	stopped sync.Once
+	dir      string
+	listener int // of the configuration, which clients come to
+	stopped  sync.Once
 }
 
 // startProxy starts a proxy with a folder of its own.
@@ -179,8 +180,8 @@ func (p *proxy) configure(t *testing.T, s settings) {
 	write(t, p.file("mqttward.yaml"), s.yaml())
 }
 
-// address is that of the first listener.
-func (p *proxy) address() string { return p.Addrs()[0].String() }
+// address is that of the listener.
+func (p *proxy) address() string { return p.Addrs()[p.listener].String() }
 
 // anyone is how the Mosquitto clients reach the proxy without credentials.
 func (p *proxy) anyone() []string {
