@@ -2,6 +2,7 @@ package mosquitto
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -167,17 +168,31 @@ func TestShareRules(t *testing.T) {
 	asked{"u999", "publish u1", "deny"}.check(t, policy)
 }
 
+// TestTooManyRules: clients that have large roles in orders of their own.
 func TestTooManyRules(t *testing.T) {
+	const number = 40
 	var clients, roles, acls []string
 	for i := range 600 {
 		acls = append(acls, fmt.Sprintf(`{"acltype":"publishClientSend","topic":"%d"}`, i))
-		clients = append(clients, fmt.Sprintf(`{"username":"u%d","roles":[{"rolename":"all"},{"rolename":"r%d"}]}`, i, i))
-		roles = append(roles, fmt.Sprintf(`{"rolename":"r%d"}`, i))
 	}
-	roles = append(roles, `{"rolename":"all","acls":[`+strings.Join(acls, ",")+`]}`)
+	shuffled := rand.New(rand.NewPCG(1, 1))
+	for i := range 200 {
+		var has []string
+		for place, r := range shuffled.Perm(number) {
+			has = append(has, fmt.Sprintf(`{"rolename":"r%d","priority":%d}`, r, place))
+		}
+		clients = append(clients, fmt.Sprintf(`{"username":"u%d","roles":[%s]}`, i, strings.Join(has, ",")))
+	}
+	for i := range number {
+		roles = append(roles, fmt.Sprintf(`{"rolename":"r%d","acls":[%s]}`, i, strings.Join(acls, ",")))
+	}
 	text := `{"clients":[` + strings.Join(clients, ",") + `],"roles":[` + strings.Join(roles, ",") + `]}`
-	if _, problem := findings(ParseDynsec, text); !strings.HasPrefix(problem, "clients: need more than 250000 rules") {
+	if _, problem := findings(ParseDynsec, text); !strings.HasPrefix(problem, "roles: need more than 250000 rules") || strings.Contains(problem, "\n") {
 		t.Errorf("error %q", problem)
+	}
+	text = strings.NewReplacer(strings.Join(clients, ","), clients[0]).Replace(text)
+	if _, problem := findings(ParseDynsec, text); problem != "" {
+		t.Errorf("one order: error %q", problem)
 	}
 }
 

@@ -3,53 +3,49 @@ package mosquitto
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authz"
 )
 
-// profile is the roles that are asked for some clients, each once, in order. That
+// asked returns the roles that are asked for the client, each once, in order. That
 // a role stands in it again further back changes nothing.
-func (c *client) profile() (key string, roles []*role) {
+func (c *client) asked() []*role {
+	var roles []*role
 	for _, r := range append(ordered(c.roles), ordered(c.groups)...) {
 		if !slices.Contains(roles, r) {
 			roles = append(roles, r)
-			key += strconv.Itoa(r.number) + " "
 		}
 	}
-	return key, roles
+	return roles
 }
 
 // maxRules bounds the rules of one file.
 const maxRules = 250_000
 
-// rules returns all in the order in which Mosquitto asks them: clients with the
-// same roles in the same order share theirs.
+// rules returns all in an order in which each client finds its own as Mosquitto
+// asks them.
 func (d *dynsec) rules() []authz.Rule {
 	rules := reserved(d.name)
 	var known []authz.Name
-	users, profiles, keys := make(map[string][]authz.Name), make(map[string][]*role), []string(nil)
-	for _, c := range d.order {
+	var lines []*line
+	for i, c := range d.order {
 		rules = append(rules, d.login(c)...)
 		if c.disabled {
 			continue
 		}
-		known = append(known, authz.Exactly(c.name))
-		key, roles := c.profile()
-		if users[key] == nil {
-			keys = append(keys, key)
-			profiles[key] = roles
-		}
-		users[key] = append(users[key], authz.Exactly(c.name))
+		user := authz.Exactly(c.name)
+		known = append(known, user)
+		lines = append(lines, &line{i, user, c.asked()})
 	}
-	for _, key := range keys {
-		if rules = d.grants(rules, profiles[key], authz.Subjects{Users: users[key]}); d.errs != nil {
-			return nil
-		}
+	for _, t := range turns(lines, len(d.roles)) {
+		rules = d.grants(rules, t.role, authz.Subjects{Users: t.users})
 	}
 	nameless := authz.Subjects{Anonymous: true}
-	rules = d.defaults(d.grants(rules, d.anonymous, nameless), nameless)
+	for _, r := range d.anonymous {
+		rules = d.grants(rules, r, nameless)
+	}
+	rules = d.defaults(rules, nameless)
 	if known != nil {
 		rules = d.defaults(rules, authz.Subjects{Users: known})
 	}
@@ -85,17 +81,17 @@ func (d *dynsec) login(c *client) []authz.Rule {
 	return append(rules, others)
 }
 
-// grants appends the rules of roles, for who.
-func (d *dynsec) grants(rules []authz.Rule, roles []*role, who authz.Subjects) []authz.Rule {
-	for _, r := range roles {
-		if len(rules)+len(r.rules) > maxRules {
-			d.fail("clients", "need more than %d rules; give many clients the same roles, with %%u and %%c in their topics", maxRules)
-			return nil
+// grants appends the rules of a role, for who.
+func (d *dynsec) grants(rules []authz.Rule, r *role, who authz.Subjects) []authz.Rule {
+	if len(rules)+len(r.rules) > maxRules {
+		if d.errs == nil {
+			d.fail("roles", "need more than %d rules; give clients their roles in the same order, with %%u and %%c in the topics", maxRules)
 		}
-		for _, rule := range r.rules {
-			rule.Subjects = who
-			rules = append(rules, rule)
-		}
+		return rules
+	}
+	for _, rule := range r.rules {
+		rule.Subjects = who
+		rules = append(rules, rule)
 	}
 	return rules
 }
