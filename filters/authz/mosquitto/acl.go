@@ -111,14 +111,14 @@ func (f *aclFile) user(name string) error {
 	return nil
 }
 
-// topic reads what is behind "topic" or "pattern". A single word is the filter;
-// before one that holds spaces stands the access.
+// topic reads what is behind "topic" or "pattern". A single word is the filter, to
+// the letter: a tab before it is part of it. Before one that holds spaces stands
+// the access.
 func (f *aclFile) topic(pattern bool, rest string) error {
-	access, filter, two := strings.Cut(rest, " ")
-	if !two {
-		access, filter = "readwrite", rest
+	access, filter := "readwrite", rest
+	if word, behind, two := strings.Cut(rest, " "); two {
+		access, filter = word, strings.Trim(behind, blanks)
 	}
-	filter = strings.Trim(filter, blanks)
 	rule := authz.Rule{Place: fmt.Sprintf("%s:%d", f.name, f.number), Exact: true}
 	if err := grant(&rule, access); err != nil {
 		return err

@@ -196,6 +196,7 @@ func TestACLErrors(t *testing.T) {
 		{"capitals", "Topic a", `line 1: begins with "Topic"`},
 		{"comment that is indented", " # comment", `line 1: begins with "#"`},
 		{"tab between words", "topic\tread a", `line 1: begins with "topic\tread"`},
+		{"tab before the only word", "topic \t#", `line 1: no topic filter: "\t#"`},
 		{"half a line", "topic read a/#\nus", `line 2: begins with "us"`},
 		{"unknown access", "user u\ntopic Read a", `line 2: no access: "Read"`},
 		{"a topic with spaces, without access", "topic foo bar", `line 1: no access: "foo"`},
@@ -235,6 +236,7 @@ func TestACLWarnings(t *testing.T) {
 		{"topic x\npattern %u/%ux", "line 2: %u is text, as it is not a whole level; Mosquitto before 2.1 puts the client's name in"},
 		{"topic a/%u", "line 1: %c and %u are text in a topic line; those of a pattern line stand for a client"},
 		{"topic a\ntopic $share/g/a", "line 2: decides nothing: no message is about $share/g/a"},
+		{"topic \ta", "line 1: a control character is part of the topic filter, and only a space separates words: nothing can match it"},
 		{"topic read\ta", "line 1: a control character is part of the topic filter, and only a space separates words: nothing can match it"},
 	} {
 		if warnings, problem := findings(ParseACL, tt.text); warnings != tt.want || problem != "" {
