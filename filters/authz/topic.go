@@ -79,12 +79,13 @@ type pattern struct {
 	Topic
 	template filters.Template
 	also     filters.Template
+	clientID bool // what it matches are client identifiers, to which no character means more
 }
 
 func (r *rule) compileTopics() error {
 	fixed := true
 	for _, t := range r.Topics {
-		p := pattern{Topic: t}
+		p := pattern{Topic: t, clientID: r.Connect}
 		if t.patterned() {
 			var err error
 			if p.template, err = filters.ParseTemplate(t.Pattern); err != nil {
@@ -213,7 +214,7 @@ func (p pattern) expand(lookup filters.Lookup) (topic, bool) {
 		}
 	}
 	switch {
-	case p.Kind == Glob || p.Kind == Wild:
+	case p.clientID || p.Kind == Glob || p.Kind == Wild:
 		return t, true
 	case p.Kind == Verbatim:
 		return t, topics.ValidFilter(strings.TrimPrefix(text, "$share/"))

@@ -150,6 +150,15 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestBound: any client identifier may be the only one of a client.
+func TestBound(t *testing.T) {
+	for _, id := range []string{"a+b", "#", "$share/g/x", "${username}"} {
+		policy := policyOf(t, ParseDynsec, fmt.Sprintf(`{"clients":[{"username":"ada","clientid":%q}]}`, id), authz.Options{})
+		asked{"ada|" + id, "connect", `allow file, client "ada", clientid`}.check(t, policy)
+		asked{"ada|x", "connect", `deny file, client "ada", clientid`}.check(t, policy)
+	}
+}
+
 // TestShareRules: clients with the same roles in the same order share rules.
 func TestShareRules(t *testing.T) {
 	var clients []string
