@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -32,11 +33,12 @@ const (
 
 // class is the rules with the same subjects.
 type class struct {
-	rules []*rule // in order
-	loose []*rule // those that are not in tree
-	tree  *tree   // nil: all are few
-	offer offer   // of what is in tree
-	timed bool    // something in tree is conditional
+	rules []*rule  // in order
+	left  Subjects // what is to be asked of a client that was found by its name: nothing of those names
+	loose []*rule  // those that are not in tree
+	tree  *tree    // nil: all are few
+	offer offer    // of what is in tree
+	timed bool     // something in tree is conditional
 }
 
 // fewTopics is how many patterns are as fast to walk as to look up
@@ -89,6 +91,7 @@ func (c *class) plant(few int) {
 // add registers c by the names of the first kind that are all exact.
 func (x *index) add(c *class) {
 	s := &c.rules[0].Subjects
+	c.left = *s
 	for k, list := range [][]Name{byUser: s.Users, byClientID: s.ClientIDs, byCert: s.Certs, byGroup: s.Groups, byTenant: s.Tenants} {
 		k := kind(k)
 		if len(list) == 0 || slices.ContainsFunc(list, func(n Name) bool { return !n.exact() }) || k == byUser && s.Anonymous {
@@ -99,10 +102,11 @@ func (x *index) add(c *class) {
 			if plain := plainFingerprint(n.text); k == byCert && plain != "" {
 				key.value = plain
 			}
-			if !slices.Contains(x.named[key], c) {
-				x.named[key] = append(x.named[key], c)
+			if known := x.named[key]; len(known) == 0 || known[len(known)-1] != c {
+				x.named[key] = append(known, c)
 			}
 		}
+		*[]*[]Name{&c.left.Users, &c.left.ClientIDs, &c.left.Certs, &c.left.Groups, &c.left.Tenants}[k] = nil
 		return
 	}
 	x.open = append(x.open, c)
@@ -113,7 +117,7 @@ func (x *index) of(s subject) []*class {
 	var found []*class
 	add := func(classes []*class) {
 		for _, c := range classes {
-			if c.rules[0].appliesTo(s) && !slices.Contains(found, c) {
+			if c.left.exclude(s) == "" && c.rules[0].excludesMore(s) == "" {
 				found = append(found, c)
 			}
 		}
@@ -127,7 +131,8 @@ func (x *index) of(s subject) []*class {
 		add(x.named[name{byGroup, g}])
 	}
 	add(x.named[name{byTenant, s.Proof().Tenant}])
-	return found
+	slices.SortFunc(found, func(a, b *class) int { return cmp.Compare(a.rules[0].order, b.rules[0].order) })
+	return slices.Compact(found) // by two groups, or by the two names of a certificate, some are found twice
 }
 
 // subjectsKey is the same for rules with the same subjects.

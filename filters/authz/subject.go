@@ -110,16 +110,16 @@ func subjectOf(s *filters.Session) subject {
 	return subject{Session: s, commonName: cn, fingerprint: fingerprint}
 }
 
-// appliesTo reports whether the rule's subjects include s.
-func (r *rule) appliesTo(s subject) bool {
-	return r.excludes(s) == ""
-}
-
 // excludes tells by what the rule is not about s; "" if it is about it.
 func (r *rule) excludes(s subject) string {
 	if why := r.Subjects.exclude(s); why != "" {
 		return why
 	}
+	return r.excludesMore(s)
+}
+
+// excludesMore is excludes but for what Subjects say.
+func (r *rule) excludesMore(s subject) string {
 	for i := range r.Within {
 		if why := r.Within[i].exclude(s); why != "" {
 			return why
