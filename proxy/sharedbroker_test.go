@@ -61,7 +61,7 @@ func (b *sharedBroker) live(conn net.Conn) {
 	r := packets.NewReader(packets.Client)
 	for {
 		p, err := r.Next()
-		if err == packets.ErrShort { //nolint:errorlint // Next returns the bare value
+		if err == packets.ErrShort {
 			r.Compact()
 			if r.Fill(conn) != nil {
 				break
@@ -267,7 +267,7 @@ func (b *sharedBroker) deliver(s *brokerSession, m letter) {
 		ps = ps.With(packets.ResponseTopic, []byte(m.response))
 	}
 	if s.aliases > 0 {
-		n := uint16(len(topic))%s.aliases + 1 //nolint:gosec // G115: short
+		n := uint16(len(topic))%s.aliases + 1
 		ps = append(ps, mqtttest.Uint16(packets.TopicAlias, n)...)
 		if s.told[n] == topic {
 			topic = ""

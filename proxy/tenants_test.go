@@ -166,7 +166,7 @@ func (w *tenants) filter() string {
 // letter is a message of user that says in its body what it is.
 func (w *tenants) letter(user string) letter {
 	w.count++
-	m := letter{topic: w.topic(), qos: packets.QoS(w.pick(3)), retain: w.pick(4) == 0} //nolint:gosec // G115: 0 to 2
+	m := letter{topic: w.topic(), qos: packets.QoS(w.pick(3)), retain: w.pick(4) == 0}
 	if w.pick(3) == 0 {
 		m.response = w.topic()
 	}
@@ -239,7 +239,7 @@ func (w *tenants) subscribe(c *tenantClient) {
 		if c.subs[filter] = true; leave {
 			delete(c.subs, filter)
 		}
-		subs = append(subs, packets.Subscription{Filter: []byte(filter), Options: packets.SubscribeOptions(w.pick(3))}) //nolint:gosec // G115: 0 to 2
+		subs = append(subs, packets.Subscription{Filter: []byte(filter), Options: packets.SubscribeOptions(w.pick(3))})
 		names = append(names, []byte(filter))
 	}
 	if leave {
@@ -264,7 +264,7 @@ func (w *tenants) publish(c *tenantClient) {
 	if c.version == packets.V5 {
 		ps = m.properties()
 		if w.pick(2) == 0 {
-			n := uint16(1 + w.pick(3)) //nolint:gosec // G115: 1 to 3
+			n := uint16(1 + w.pick(3))
 			ps = append(ps, mqtttest.Uint16(packets.TopicAlias, n)...)
 			if c.told[n] == topic {
 				topic = ""
@@ -354,7 +354,7 @@ func (c *tenantClient) listen() {
 	r.Version = c.version
 	for {
 		p, err := r.Next()
-		if err == packets.ErrShort { //nolint:errorlint // Next returns the bare value
+		if err == packets.ErrShort {
 			r.Compact()
 			if r.Fill(c.conn) != nil {
 				return
