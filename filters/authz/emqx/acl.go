@@ -1,8 +1,10 @@
 // Package emqx reads EMQX's acl.conf as rules: Erlang tuples, of which the first
 // that matches decides (EMQX documentation, "Use ACL File").
 //
-// SUBSCRIBE and PUBLISH are decided as EMQX does. Deliveries, which EMQX does not
-// judge, are held to the rules about subscriptions. What nothing matches is left
+// SUBSCRIBE and PUBLISH are decided as EMQX does, but for a rule that denies and
+// lacks a safe value for a placeholder: it is made wider, or a client would choose an
+// identifier with "/" and be rid of it. Deliveries, which EMQX does not judge, are
+// held to the rules about subscriptions. What nothing matches is left
 // to the rules that come behind those of the file.
 //
 // It fails closed: a file with anything that is not understood whole gives no
@@ -62,7 +64,7 @@ func (f *file) rule(t term) error {
 	if !permission.is("allow") && !permission.is("deny") {
 		return permission.errorf("wants allow or deny")
 	}
-	base := authz.Rule{Place: fmt.Sprintf("%s:%d", f.name, t.line), Deny: permission.is("deny"), Exact: true}
+	base := authz.Rule{Place: fmt.Sprintf("%s:%d", f.name, t.line), Deny: permission.is("deny"), Exact: true, Widen: true}
 	if len(t.items) == 2 {
 		if !t.items[1].is("all") {
 			return t.items[1].errorf("wants all, or who, action and topics")

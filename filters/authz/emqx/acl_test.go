@@ -162,14 +162,21 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// TestMissing: a rule whose placeholder has no safe value does not match.
+// TestMissing: a rule that allows and whose placeholder has no safe value does not
+// match; one that denies is about any value.
 func TestMissing(t *testing.T) {
 	for _, s := range []*filters.Session{{ClientID: ""}, {ClientID: "+"}, {ClientID: "a/b"}} {
 		if v := view(t, `{allow, all, all, ["d/${clientid}"]}.`, s); ask(t, v, "publish d/x") || ask(t, v, "subscribe d/+") {
 			t.Errorf("%q: a missing value allows", s.ClientID)
 		}
-		if v := view(t, `{deny, all, all, ["d/${clientid}", "e"]}. {allow, all}.`, s); !ask(t, v, "publish d/x") || ask(t, v, "publish e") {
-			t.Errorf("%q: a topic without a value is taken for another, or hides one", s.ClientID)
+		v := view(t, `{deny, all, all, ["d/${clientid}", "e"]}. {allow, all}.`, s)
+		for _, denied := range []string{"publish d/x", "subscribe d/x", "subscribe d/#", "receive d/x", "publish e"} {
+			if ask(t, v, denied) {
+				t.Errorf("%q: %s", s.ClientID, denied)
+			}
+		}
+		if !ask(t, v, "publish d/x/y") || !ask(t, v, "publish f/x") {
+			t.Errorf("%q: other topics are denied", s.ClientID)
 		}
 	}
 	anonymous := &filters.Session{ClientID: "c1"}
