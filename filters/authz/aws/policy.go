@@ -13,6 +13,7 @@ package aws
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mqttward/mqttward/filters/authz"
 )
@@ -35,7 +36,7 @@ func ParsePolicy(data []byte, name string) (rules []authz.Rule, warnings []strin
 	if err := p.read(document); err != nil {
 		return nil, nil, err
 	}
-	rules = append(p.rules(true), p.rules(false)...)
+	rules = slices.Concat(p.control(), p.rules(true), p.rules(false))
 	retained, err := p.retained()
 	if err != nil {
 		return nil, nil, err
@@ -46,6 +47,21 @@ func ParsePolicy(data []byte, name string) (rules []authz.Rule, warnings []strin
 		Exact: true, Deny: true, Connect: true, Topics: []authz.Topic{{Kind: authz.Every}},
 	})
 	return rules, p.warnings, nil
+}
+
+// control denies the topics by which Mosquitto is administered, unless a resource
+// names them: in AWS "*" is never those.
+func (p *policy) control() []authz.Rule {
+	named := func(t authz.Topic) bool { return strings.HasPrefix(t.Pattern, "$CONTROL") }
+	for _, s := range p.statements {
+		if slices.ContainsFunc(s.resources["topic"], named) || slices.ContainsFunc(s.resources["topicfilter"], named) {
+			return nil
+		}
+	}
+	return []authz.Rule{{
+		Name: "no resource names $CONTROL", Place: p.name, Exact: true, Deny: true, Publish: true, Subscribe: true, Receive: true,
+		Topics: authz.ParseTopics("$CONTROL/#"),
+	}}
 }
 
 type policy struct {

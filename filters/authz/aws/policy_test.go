@@ -181,7 +181,7 @@ func TestUnsafeValues(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	policy := document(allow("Connect GetRetainedMessage", "client/d1"), allow("Publish", "topicfilter/a"), deny("Publish", "topic/a thing/x"))
 	rules, warnings, err := ParsePolicy([]byte(policy), "policy.json")
-	if err != nil || len(rules) != 3 || rules[0].Place != "policy.json:5" || rules[1].Place != "policy.json:3" || rules[2].Place != "policy.json:1" {
+	if err != nil || len(rules) != 4 || rules[1].Place != "policy.json:5" || rules[2].Place != "policy.json:3" || rules[3].Place != "policy.json:1" {
 		t.Errorf("%+v, %v", rules, err)
 	}
 	for i, want := range []string{"line 3: iot:GetRetainedMessage", "line 4: the statement is about nothing", "line 5: thing"} {

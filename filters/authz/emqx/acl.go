@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/packets"
@@ -41,7 +42,21 @@ func ParseACL(data []byte, name string) (rules []authz.Rule, warnings []string, 
 			return nil, nil, err
 		}
 	}
-	return f.rules, f.warnings, nil
+	return append(f.control(), f.rules...), f.warnings, nil
+}
+
+// control denies the topics by which Mosquitto is administered, unless a rule names
+// them: in EMQX all topics are never those.
+func (f *file) control() []authz.Rule {
+	for _, r := range f.rules {
+		if slices.ContainsFunc(r.Topics, func(t authz.Topic) bool { return strings.HasPrefix(t.Pattern, "$CONTROL") }) {
+			return nil
+		}
+	}
+	return []authz.Rule{{
+		Name: "no rule names $CONTROL", Place: f.name, Exact: true, Deny: true, Publish: true, Subscribe: true, Receive: true,
+		Topics: authz.ParseTopics("$CONTROL/#"),
+	}}
 }
 
 // file is what is read of a file.

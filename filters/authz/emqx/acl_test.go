@@ -185,10 +185,23 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestControl: all topics are not those that administer a Mosquitto.
+func TestControl(t *testing.T) {
+	control := []string{"publish $CONTROL/dynamic-security/v1", "subscribe $CONTROL/#", "subscribe $share/g/$CONTROL/+/v1", "receive $CONTROL/x"}
+	for _, q := range control {
+		if ask(t, view(t, `{allow, all}.`, bob()), q) {
+			t.Errorf("%s: allowed", q)
+		}
+		if !ask(t, view(t, `{allow, {user, "bob"}, all, ["$CONTROL/#"]}.`, bob()), q) {
+			t.Errorf("%s: denied where it is named", q)
+		}
+	}
+}
+
 // TestPlaces: decisions name the line, and warnings and rules come in order.
 func TestPlaces(t *testing.T) {
 	rules, warnings, err := ParseACL([]byte("%% x\n{allow, {listener, \"l\"},\n publish, [\"a\"]}.\n{deny, all, all, []}.\n"), "acl.conf")
-	if err != nil || len(rules) != 1 || rules[0].Place != "acl.conf:2" {
+	if err != nil || len(rules) != 2 || rules[1].Place != "acl.conf:2" {
 		t.Errorf("%+v, %v", rules, err)
 	}
 	if len(warnings) != 2 || !strings.HasPrefix(warnings[0], "line 2: ") || !strings.HasPrefix(warnings[1], "line 4: ") {
