@@ -185,6 +185,23 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+func TestAttributes(t *testing.T) {
+	s := bob()
+	s.Identity.Claims = map[string]string{"client_attrs.site": "berlin"}
+	v := view(t, `{allow, all, publish, ["${client_attrs.site}/#", "x/${client_attrs.line}"]}.`, s)
+	if !ask(t, v, "publish berlin/a") || ask(t, v, "publish paris/a") || ask(t, v, "publish x/a") {
+		t.Error("an attribute is not put in, or one that is missing is")
+	}
+}
+
+func TestListeners(t *testing.T) {
+	for acl, want := range map[string]bool{`factory`: true, `'factory'`: true, `"factory"`: true, `{re, "^fac"}`: true, `'tcp:default'`: false} {
+		if v := view(t, `{allow, {listener, `+acl+`}, publish, ["a"]}.`, bob()); ask(t, v, "publish a") != want {
+			t.Errorf("listener %s: want %v", acl, want)
+		}
+	}
+}
+
 // TestControl: all topics are not those that administer a Mosquitto.
 func TestControl(t *testing.T) {
 	control := []string{"publish $CONTROL/dynamic-security/v1", "subscribe $CONTROL/#", "subscribe $share/g/$CONTROL/+/v1", "receive $CONTROL/x"}
@@ -253,6 +270,8 @@ func TestErrors(t *testing.T) {
 		`{allow, all, all, [{eq, "${clientid}"}]}.`:             "line 2: eq takes placeholders",
 		`{allow, all, all, ["${clientId}"]}.`:                   "line 2: no placeholder here: ${clientId}",
 		`{allow, all, all, ["a/${clientid"]}.`:                  "line 2: no placeholder here",
+		`{allow, all, all, ["a/${client_attrs.}"]}.`:            "line 2: no placeholder here",
+		`{allow, all, all, ["a/${client_attrs.x"]}.`:            "line 2: no placeholder here",
 		`{allow, all, all, ["a/%c"]}.`:                          "line 2: \"a/%c\": placeholders of EMQX 4",
 		`{allow, all, all, ["$share/g/a"]}.`:                    "line 2: \"$share/g/a\": of a shared",
 		`{allow, {ipaddr, "::ffff:10.0.0.0/104"}, all, ["a"]}.`: "line 2: no network",

@@ -171,7 +171,8 @@ func readTopic(t term) (topic, error) {
 	return topic{pattern: pattern}, err
 }
 
-// known are EMQX's placeholders and what they are here.
+// known are EMQX's placeholders and what they are here. Those of attributes are
+// claims, as where EMQX's tokens are read.
 var known = map[string]string{"${clientid}": "${clientid}", "${username}": "${username}", "${cert_common_name}": "${cert.cn}"}
 
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}?`)
@@ -179,8 +180,11 @@ var placeholder = regexp.MustCompile(`\$\{[^}]*\}?`)
 func placeholders(t term, pattern string) (string, error) {
 	var err error
 	pattern = placeholder.ReplaceAllStringFunc(pattern, func(p string) string {
+		if name, ok := strings.CutPrefix(p, "${client_attrs."); ok && strings.HasSuffix(name, "}") && name != "}" {
+			return "${claims.client_attrs." + name
+		}
 		if known[p] == "" {
-			err = t.errorf("no placeholder here: %s; wants ${clientid}, ${username} or ${cert_common_name}", p)
+			err = t.errorf("no placeholder here: %s; wants ${clientid}, ${username}, ${cert_common_name} or ${client_attrs.NAME}", p)
 		}
 		return known[p]
 	})

@@ -82,6 +82,9 @@ func (f *file) subjects(kind, value term) (s authz.Subjects, err error) {
 	case "client", "clientid":
 		s.ClientIDs, err = names(value)
 	case "listener":
+		if value.kind == atom { // as 'tcp:default'
+			value.kind = text
+		}
 		s.Listeners, err = names(value)
 		f.warn(kind, "listeners are compared by their names in the configuration here")
 	case "ipaddr":
