@@ -30,6 +30,9 @@ func readConditions(n node) (conditions, error) {
 		}
 		for _, key := range operator.value.fields {
 			values, err := key.value.strings()
+			if key.value.kind == list && len(key.value.items) == 0 && strings.EqualFold(key.key, "iot:ConnectAttributes") {
+				err = nil // a plain CONNECT has no attributes
+			}
 			if err != nil {
 				return c, err
 			}

@@ -138,6 +138,8 @@ func TestPolicies(t *testing.T) {
 		{"Will: and a persistent session", document(entry("Allow", "Connect", "*", attributes("ForAllValues:StringEquals", `"LastWill","PersistentConnect"`))), "connect d1; connect d1 will; connect d1 will persistent; connect d1 persistent", ""},
 		{"Connect: all but persistent sessions", document(entry("Allow", "Connect", "*", attributes("ForAllValues:StringNotEquals", `"PersistentConnect"`))), "connect d1; connect d1 will", "connect d1 persistent; connect d1 will persistent"},
 		{"Connect: persistent sessions denied", document(allow("Connect", "*"), entry("Deny", "Connect", "*", attributes("ForAnyValue:StringEquals", `"PersistentConnect"`))), "connect d1", "connect d1 persistent"},
+		{"Connect: default features", document(entry("Allow", "Connect", "*", attributes("ForAllValues:StringEquals", ""))), "connect d1", "connect d1 will; connect d1 persistent; connect d1 will persistent"},
+		{"Connect: must have both", document(entry("Allow", "Connect", "*", attributes("ForAllValues:StringEquals", `"PersistentConnect","LastWill"`)), entry("Deny", "Connect", "*", attributes("ForAllValues:StringEquals", `"PersistentConnect"`)), entry("Deny", "Connect", "*", attributes("ForAllValues:StringEquals", `"LastWill"`)), entry("Deny", "Connect", "*", attributes("ForAllValues:StringEquals", ""))), "connect d1 will persistent", "connect d1; connect d1 will; connect d1 persistent"},
 		{"Conditions: the address", document(entry("Allow", "Publish", "topic/a", source("IpAddress")), entry("Allow", "Publish", "topic/b", source("NotIpAddress"))), "publish a", "publish b"},
 		{"Conditions: of a deny", document(allow("Publish", "*"), entry("Deny", "Publish", "topic/a", source("IpAddress")), entry("Deny", "Publish", "topic/b", source("NotIpAddress"))), "publish b", "publish a"},
 		{
@@ -229,6 +231,8 @@ func TestErrors(t *testing.T) {
 		with(`{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`):                      "line 4: no network",
 		with(`{"IpAddress":{"aws:SourceIp":"::ffff:10.0.0.0/104"}}`):              "line 4: no network",
 		with(`{"IpAddress":{}}`):                                                  "line 4: IpAddress wants an object",
+		with(`{"IpAddress":{"aws:SourceIp":[]}}`):                                 "line 4: wants a string",
+		with(`{"StringEquals":{"iot:ConnectAttributes":[]}}`):                     "line 4: no condition here",
 		with(`{"StringEquals":{"iot:ConnectAttributes":"LastWill"}}`):             "line 4: no condition here",
 		with(`{"ForAllValues:StringEquals":{"iot:ConnectAttributes":"LastWil"}}`): "line 4: no attribute",
 		with(`{"ForAllValues:StringEquals":{"iot:ConnectAttributes":"LastWill"},"ForAnyValue:StringEquals":{"iot:ConnectAttributes":"LastWill"}}`): "line 4: iot:ConnectAttributes may come once",
