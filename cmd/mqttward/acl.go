@@ -27,6 +27,9 @@ func newExplain() *cobra.Command {
 		Short: "Say whether a client may do something, which rule decides, and why not those before",
 		Example: `  mqttward acl explain -c mqttward.yaml --user sensor_01 publish data/sensor01/temp
   mqttward acl explain -c mqttward.yaml --cert plc.crt subscribe 'line-a/#'`,
+		Long: `Say whether a client may do something, which rule decides, and why not those
+before. TOPIC is the broker's: where the configuration has rewrite.topic_prefix, it
+begins with the prefix. The exit code is 0 if it is allowed and 1 if it is not.`,
 		Args: exactArgs(2),
 	}
 	path := configFlag(c)
