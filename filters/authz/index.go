@@ -3,6 +3,7 @@ package authz
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -98,12 +99,9 @@ func (x *index) add(c *class) {
 			continue
 		}
 		for _, n := range list {
-			key := name{k, n.text}
+			x.register(name{k, n.text}, c)
 			if plain := plainFingerprint(n.text); k == byCert && plain != "" {
-				key.value = plain
-			}
-			if known := x.named[key]; len(known) == 0 || known[len(known)-1] != c {
-				x.named[key] = append(known, c)
+				x.register(name{k, plain}, c) // beside its text, which may be a common name
 			}
 		}
 		*[]*[]Name{&c.left.Users, &c.left.ClientIDs, &c.left.Certs, &c.left.Groups, &c.left.Tenants}[k] = nil
@@ -112,7 +110,14 @@ func (x *index) add(c *class) {
 	x.open = append(x.open, c)
 }
 
-// of returns the classes that apply to s, each once.
+// register adds c, the last of all classes, to those of a name.
+func (x *index) register(n name, c *class) {
+	if known := x.named[n]; len(known) == 0 || known[len(known)-1] != c {
+		x.named[n] = append(known, c)
+	}
+}
+
+// of returns the classes that apply to s, each once, by their first rules.
 func (x *index) of(s subject) []*class {
 	var found []*class
 	add := func(classes []*class) {
@@ -135,7 +140,8 @@ func (x *index) of(s subject) []*class {
 	return slices.Compact(found) // by two groups, or by the two names of a certificate, some are found twice
 }
 
-// subjectsKey is the same for rules with the same subjects.
+// subjectsKey is the same for rules with the same subjects, and for no others:
+// whatever a name holds, its length tells where it ends.
 func (r *rule) subjectsKey() string {
 	var b strings.Builder
 	for _, all := range [][]Subjects{{r.Subjects}, r.Within, r.Without} {
@@ -150,9 +156,9 @@ func (r *rule) subjectsKey() string {
 func (s *Subjects) writeKey(b *strings.Builder) {
 	for _, list := range s.names() {
 		for _, n := range list {
-			b.WriteString(n.text)
-			b.WriteByte(0)
+			b.WriteString(strconv.Itoa(len(n.text)))
 			b.WriteByte(n.mark())
+			b.WriteString(n.text)
 		}
 		b.WriteByte(1)
 	}
