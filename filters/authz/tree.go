@@ -3,6 +3,8 @@ package authz
 import (
 	"bytes"
 	"strings"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 // tree finds the rules whose topics may be about a topic name or filter, level
@@ -11,6 +13,7 @@ import (
 type tree struct {
 	root    node
 	partial [3]bool // by QoS: a rule denies what overlaps a subscription; see takesPart
+	shared  bool    // a rule denies what overlaps a Shared Subscription
 }
 
 // node is a level of topics.
@@ -30,9 +33,10 @@ type entry struct {
 
 // add puts in a rule that comes behind all that are in already.
 func (t *tree) add(r *rule) {
-	for q, received := range r.receives {
-		t.partial[q] = t.partial[q] || r.Subscribe && r.Deny && !r.Exact && !received
+	for q := range r.qos {
+		t.partial[q] = t.partial[q] || r.Subscribe && r.takesPart(false, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
 	}
+	t.shared = t.shared || r.Subscribe && r.takesPart(true, 0)
 	for _, topic := range r.fixed {
 		n := &t.root
 		n.hold(r)
@@ -142,7 +146,7 @@ func (s *search) first(t *tree) {
 	switch q := s.query; {
 	case q.action != subscribing:
 		s.name(&t.root, q.topic, true)
-	case t.partial[q.qos] || len(q.group) > 0:
+	case t.partial[q.qos], t.shared && len(q.group) > 0:
 		s.overlapping(&t.root, q.topic, true)
 	default:
 		s.covering(&t.root, q.topic, true)
