@@ -14,7 +14,7 @@ import (
 // everything to everybody.
 func (p *Policy) Weaknesses() []string {
 	var found []string
-	before := earlier{}
+	before := earlier{rules: make(map[string][]*rule), left: maxCompared}
 	for _, r := range p.rules {
 		if r.Connect {
 			continue
@@ -79,23 +79,31 @@ func (r *rule) void() string {
 }
 
 // earlier are the rules that stand before one, by their subjects.
-type earlier map[string][]*rule
+type earlier struct {
+	rules map[string][]*rule
+	left  int // pairs of topics that may still be compared
+}
 
-// maxEarlier bounds the rules of one class that each is compared with.
-const maxEarlier = 1000
+// maxCompared bounds the pairs of topics that are compared, which grow with the
+// square of the rules: a second's worth, since a reload waits for it. Behind that
+// no hidden rules are found.
+const maxCompared = 1 << 20
 
-func (e earlier) add(r *rule) {
-	key := r.subjectsKey()
-	if len(e[key]) < maxEarlier {
-		e[key] = append(e[key], r)
+func (e *earlier) add(r *rule) {
+	if e.left > 0 {
+		key := r.subjectsKey()
+		e.rules[key] = append(e.rules[key], r)
 	}
 }
 
 // hides returns a rule that comes first wherever r would decide: of the same
 // subjects, or of everybody.
-func (e earlier) hides(r *rule) *rule {
+func (e *earlier) hides(r *rule) *rule {
 	for _, key := range []string{r.subjectsKey(), (&rule{}).subjectsKey()} {
-		for _, other := range e[key] {
+		for _, other := range e.rules[key] {
+			if e.left -= len(other.topics) * len(r.topics); e.left <= 0 {
+				return nil
+			}
 			if other.shadows(r) {
 				return other
 			}

@@ -71,3 +71,16 @@ func TestWeaknesses(t *testing.T) {
 		})
 	}
 }
+
+// TestWeaknessesBound: what is compared does not grow with the square of the
+// topics.
+func TestWeaknessesBound(t *testing.T) {
+	wide := allow(slices.Repeat([]string{"a/b"}, 1100)...)
+	if got := compiled(t, wide, wide).Weaknesses(); len(got) != 0 {
+		t.Errorf("more than %d pairs: %q", maxCompared, got)
+	}
+	narrow := allow(slices.Repeat([]string{"a/b"}, 1000)...)
+	if got := compiled(t, narrow, narrow).Weaknesses(); len(got) != 1 {
+		t.Errorf("less than %d pairs: %q", maxCompared, got)
+	}
+}
