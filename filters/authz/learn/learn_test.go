@@ -222,3 +222,21 @@ func TestProposalAllows(t *testing.T) {
 		}
 	}
 }
+
+// TestProposeStars: who has a name with "*" gets no rule that is for others, too,
+// and Replay tells of it.
+func TestProposeStars(t *testing.T) {
+	acts := []authz.Act{
+		act("*", "subscribe", "#"), act("bo*", "publish", "a"),
+		act("x", "publish", "b", "*"), act("y", "publish", "b", "*"),
+	}
+	rules := Propose(acts)
+	for _, other := range []authz.Act{act("eve", "subscribe", "#"), act("bob", "publish", "a"), act("eve", "publish", "b", "staff")} {
+		if missing := Replay(rules, []authz.Act{other}); len(missing) != 1 {
+			t.Errorf("%s may %s %s", other.User, other.Action, other.Topic)
+		}
+	}
+	if missing := Replay(rules, acts); len(missing) != 2 {
+		t.Errorf("left out: %+v", missing)
+	}
+}

@@ -24,7 +24,7 @@ func (s *subjects) key() string {
 }
 
 // subjects returns who did e: groups of which all known members did it, whoever
-// has a name if all did, and else single users.
+// has a name if all did, and else single users. Names with "*" are left out.
 func (c *crowd) subjects(e *entry) (all []subjects) {
 	left := maps.Clone(e.users)
 	if n, ok := left[""]; ok {
@@ -46,21 +46,25 @@ func (c *crowd) subjects(e *entry) (all []subjects) {
 		slices.Sort(inGroups.groups)
 		all = append(all, inGroups)
 	}
+	if strings.Contains(e.topic, "${username}") && len(left) >= minEverybody && len(left) == c.named() {
+		return append(all, subjects{users: []string{"*"}, did: left})
+	}
+	maps.DeleteFunc(left, func(u string, _ uint64) bool { return globs(u) })
 	if len(left) == 0 {
 		return all
 	}
-	named := subjects{users: slices.Sorted(maps.Keys(left)), did: left}
-	if strings.Contains(e.topic, "${username}") && len(left) >= minEverybody && len(left) == c.named() {
-		named.users = []string{"*"}
-	}
-	return append(all, named)
+	return append(all, subjects{users: slices.Sorted(maps.Keys(left)), did: left})
 }
+
+// globs reports whether a rule that gives name means others, too: who calls himself
+// "*" is not to speak for everybody.
+func globs(name string) bool { return strings.Contains(name, "*") }
 
 // widest returns the groups with several members, those with most first.
 func (c *crowd) widest() []string {
 	var groups []string
 	for g, members := range c.members {
-		if len(members) > 1 {
+		if len(members) > 1 && !globs(g) {
 			groups = append(groups, g)
 		}
 	}
