@@ -26,11 +26,25 @@ func Replay(rules []Rule, acts []authz.Act) []authz.Act {
 		s := &filters.Session{ClientID: a.ClientID, Listener: a.Listener}
 		s.Identity = filters.Identity{Username: a.User, Groups: a.Groups, Tenant: a.Tenant}
 		m := authz.Message{Topic: []byte(a.Topic), QoS: a.QoS, Retain: a.Retain, Size: -1}
-		if d, _ := policy.Explain(time.Time{}, s, authz.Question{Action: a.Action, Message: m}); !d.Allowed {
+		if !allowed(policy.View(s), a.Action, m) {
 			missing = append(missing, a)
 		}
 	}
 	return missing
+}
+
+func allowed(v *authz.View, action string, m authz.Message) bool {
+	var d authz.Decision
+	switch action {
+	case "publish", "will":
+		m.Will = action == "will"
+		d = v.Publish(time.Time{}, m)
+	case "subscribe":
+		d = v.Subscribe(time.Time{}, m.Topic, m.QoS)
+	case "receive":
+		d = v.Receive(time.Time{}, m)
+	}
+	return d.Allowed
 }
 
 func (r Rule) rule(i int) authz.Rule {
