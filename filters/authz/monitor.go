@@ -76,15 +76,22 @@ type tally struct {
 	denied atomic.Pointer[string]
 }
 
+// maxRecorded bounds what a client chooses of what is kept: a topic, and the names
+// of an actor, in bytes.
+const maxRecorded = 1024
+
 // maxActs bounds the acts that are kept of one actor: a client that never repeats
 // itself must not push out the others.
 const maxActs = 4096
 
-// actor returns who s is.
+// actor returns who s is; nil if there are too many, or the names are too long.
 func (r *Recorder) actor(s *filters.Session) *actor {
 	id := s.Proof()
 	groups := slices.Sorted(slices.Values(id.Groups))
 	key := strings.Join(append([]string{s.Identity.Username, s.ClientID, id.Tenant, s.Listener}, groups...), "\x00")
+	if len(key) > maxRecorded {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.actors[key]
@@ -186,7 +193,7 @@ func (w *witness) note(action string, topic []byte, qos packets.QoS, retain bool
 }
 
 func (w *witness) begin(what act) *tally {
-	if w.actor == nil {
+	if w.actor == nil || len(what.topic) > maxRecorded {
 		return nil
 	}
 	t := w.recorder.tally(w.actor, what)

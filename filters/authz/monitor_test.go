@@ -3,6 +3,7 @@ package authz
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/mqttward/mqttward/filters"
@@ -108,6 +109,24 @@ func TestRecorderBounds(t *testing.T) {
 	}
 	if kept, lost := record(10, 50, 1); kept != 10 || lost != 40 {
 		t.Errorf("of many clients %d are kept and %d lost", kept, lost)
+	}
+}
+
+// TestRecorderLengths: nobody fills the memory with few acts that are long.
+func TestRecorderLengths(t *testing.T) {
+	long := strings.Repeat("x", maxRecorded+1)
+	for _, tt := range []struct {
+		clientID, topic string
+		kept            int
+	}{{"c", long[1:], 1}, {"c", long, 0}, {long, "a", 0}} {
+		p, r := monitored(t, 100, allow("#"))
+		s := user("bob")
+		s.ClientID = tt.clientID
+		v := p.Open(s)
+		v.Filter(noon, s, parse(t, publish(packets.V5, 2, tt.topic, nil), packets.V5))
+		if acts, lost := r.Acts(); len(acts) != tt.kept || lost != int64(1-tt.kept) {
+			t.Errorf("names of %d and a topic of %d bytes: %d acts, %d lost", len(tt.clientID), len(tt.topic), len(acts), lost)
+		}
 	}
 }
 
