@@ -187,6 +187,21 @@ func TestRetainedWill(t *testing.T) {
 	}
 }
 
+// TestRetainedWillMonitored: who has set what goes on although it would be denied
+// is noted, so that it is withheld once rules are enforced.
+func TestRetainedWillMonitored(t *testing.T) {
+	p, r := *compiled(t), NewRetained(10)
+	p.options.Monitor = true
+	s := user("bob")
+	c := packets.Connect{Level: byte(packets.V5), CleanStart: true, ClientID: []byte("c"), Will: &packets.Will{
+		Topic: []byte("a"), Payload: []byte("gone"), Retain: true,
+	}}
+	p.With(r).View(s).Review(noon, s, parse(t, packets.AppendConnect(nil, packets.V5, &c), 0))
+	if ok, _ := receives(t, compiled(t, Rule{Subscribe: true, Topics: ParseTopics("#")}).With(r), 1, "a"); ok {
+		t.Error("it is delivered")
+	}
+}
+
 // TestRetainedBound: what was not used for the longest time is forgotten.
 func TestRetainedBound(t *testing.T) {
 	r := NewRetained(3)

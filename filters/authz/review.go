@@ -32,7 +32,7 @@ func (v *View) Review(now time.Time, s *filters.Session, p *packets.Packet) filt
 			return filters.Verdict{Action: filters.Disconnect, Reason: packets.NotAuthorized, Rule: err.Error()}
 		}
 		d = v.will(now, c.Will, true)
-		if d.Allowed {
+		if d.Allowed || v.policy.monitors() {
 			v.retainWill(s, p)
 		}
 	default:
