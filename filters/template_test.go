@@ -145,6 +145,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("a/${username}/#", "bob")
 	f.Add("$share/${cert.cn}/${ip}", "$SYS")
 	f.Add("${", "+")
+	f.Add("${$}{username}", "x")
 	f.Fuzz(func(t *testing.T, source, value string) {
 		template, err := ParseTemplate(source)
 		if err != nil {
@@ -160,7 +161,7 @@ func FuzzTemplate(f *testing.F) {
 			rebuilt += p.text
 			literal += p.text
 		}
-		if rebuilt != source {
+		if strings.ReplaceAll(source, "${$}", "$") != rebuilt {
 			t.Errorf("the parts of %q make %q", source, rebuilt)
 		}
 		// A value adds nothing that has a meaning in a topic.
