@@ -100,7 +100,7 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		return filters.Verdict{}, err
 	}
 	c := j.conn
-	if most := c.sess.Terms.PacketMaximum; bare && !alias.known && most > 0 && alias.grown(pkt)+2*len(c.sess.Namespace.Topics) > most {
+	if most := c.sess.Terms.PacketMaximum; bare && !alias.known && most > 0 && alias.grown(pkt)+c.prefixes(pkt) > most {
 		v := filters.Deny(&c.sess, pkt, packets.ImplementationSpecificError, "larger with its Topic Name than the broker takes")
 		c.notePublish(pkt, v)
 		return v, nil

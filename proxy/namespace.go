@@ -31,6 +31,19 @@ var errMoved = errors.New("the client has other names at the broker now")
 // brokerTopic is the broker's name of a topic of the client.
 func (c *conn) brokerTopic(own []byte) string { return c.sess.Namespace.Topics + string(own) }
 
+// prefixes is what p, a PUBLISH of the client, has more with the broker's names, at
+// most.
+func (c *conn) prefixes(p *packets.Packet) int {
+	n := len(c.sess.Namespace.Topics)
+	if n == 0 {
+		return 0
+	}
+	if _, ok := p.Props.Lookup(packets.ResponseTopic); ok {
+		n += n + 1 // the length of the properties may need a byte more
+	}
+	return n
+}
+
 // ownFilters are the client's names of Topic Filters of the broker.
 func (c *conn) ownFilters(list []string) []string {
 	own := make([]string, 0, len(list))

@@ -26,6 +26,14 @@ func TestPrefixes(t *testing.T) {
 		{"", "${tenant}", false},
 		{"", "${tenant}/", false},
 		{"", "${tenant}x${group}-", false},
+		{"", "$${tenant}-", false},
+		{"", "${tenant}+-", false},
+		{"", "${clientid}-", false},
+		{"${$}x/${tenant}/", "", false},
+		{"${nobody}/", "", false},
+		{"\x00${tenant}/", "", false},
+		{"\xff${tenant}/", "", false},
+		{"\ue000${tenant}/", "", false},
 	} {
 		_, topicErr, idErr := rewrite.NewNamespaces(tt.topic, tt.clientID)
 		if (topicErr == nil && idErr == nil) != tt.ok {

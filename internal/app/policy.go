@@ -60,8 +60,9 @@ func (b *builder) policy(i int) *proxy.Policy {
 	}
 }
 
-// up judges what clients send, by the broker's names. What will be refused costs quota too. What is in a
-// message is judged before its right, since authz notes what goes on.
+// up judges what clients send, by the broker's names. What will be refused costs
+// quota too. What is in a message is judged before its right, since authz notes what
+// goes on.
 func (b *builder) up(o strict.Options) filters.Chain {
 	chain := append(slices.Clone(b.upstream), b.quota, strict.Up(o))
 	return append(append(chain, b.payload...), b.authz)

@@ -14,8 +14,8 @@ import (
 )
 
 // vouched is a chain that notes in an identity what the method is that vouches for
-// it, and of which tenant its clients are. For whom a method of one kind has vouched, one of another under the same name
-// does not.
+// it, and which tenant the client is of. For whom a method of one kind has vouched,
+// one of another under the same name does not.
 type vouched struct {
 	authn.Chain
 	kinds   map[string]string // of the methods, by name
