@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
@@ -169,5 +171,33 @@ func TestTopicAliasMemory(t *testing.T) {
 		}
 		client.Send(aliased(name, 3, "1"))
 		client.Expect("A third is too much.", mqtttest.Disconnect(packets.V5, packets.QuotaExceeded))
+	})
+}
+
+// TestRenamedAlias: the broker knows an alias by another name than the client as long
+// as that is so of every packet, and not because a filter has changed one.
+func TestRenamedAlias(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) {
+			p.Up = append(p.Up, &opener{h: h, filter: func(_ time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
+				if string(p.Payload) == "rename me" {
+					return filters.Verdict{Action: filters.Rewrite, Packet: rename(p)}
+				}
+				return filters.Pass()
+			}})
+		}))
+		defer h.close()
+		client, broker := h.sessionWith(h.dial(packets.V5), packets.V5, mqtttest.Connack(packets.V5, packets.Success, maximum(4)...))
+		for _, s := range []nameStep{
+			{"It is set.", aliased("a", 1, "1"), aliased("a", 1, "1")},
+			{"One is renamed.", aliased("", 1, "rename me"), aliased("new/a", 1, "rename me")},
+			{"The others are not.", aliased("", 1, "2"), aliased("a", 1, "2")},
+			{"The first is renamed.", aliased("b", 2, "rename me"), aliased("new/b", 2, "rename me")},
+			{"The second is not.", aliased("", 2, "3"), aliased("b", 2, "3")},
+		} {
+			client.Send(s.sent)
+			broker.Expect(s.says, s.received)
+		}
 	})
 }

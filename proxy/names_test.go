@@ -243,3 +243,50 @@ func TestAnswersOfNames(t *testing.T) {
 		}
 	})
 }
+
+// TestLostNames: what a client has lost at a reload it is told by its own names.
+func TestLostNames(t *testing.T) {
+	const v = packets.V5
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, namespaced(t))
+		defer h.close()
+		client, broker := h.tenant(v, nil)
+		client.Send(mqtttest.Subscribe(v, 1, "a/#", "$share/g/a"))
+		broker.Expect("The client subscribes.", mqtttest.Subscribe(v, 1, "t/a/#", "$share/g/t/a"))
+		broker.Send(mqtttest.Suback(v, 1, 1, 1))
+		client.Expect("It is subscribed.", mqtttest.Suback(v, 1, 1, 1))
+		h.listener.SetPolicy(h.newPolicy(func(p *proxy.Policy) { p.Up = append(p.Up, &right{prefix: "t/a"}, &right{prefix: "$share/g/t/a"}) }, namespaced(t)))
+		broker.Expect("It is unsubscribed.", unsubscribe(v, 65535, "$share/g/t/a", "t/a/#"))
+		broker.Send(unsuback(v, 65535, 0, 0), mqtttest.Publish(v, 0, 0, "t/b", "x"))
+		client.Expect("The client is told.", told(v, mqtttest.Publish(v, 0, 0, "b", "x"), "$share/g/a", "a/#"))
+	})
+}
+
+// TestShrunkAlias: the size that the client takes holds for the packet that it gets.
+func TestShrunkAlias(t *testing.T) {
+	const v, most = packets.V5, 60
+	alias := mqtttest.Uint16(packets.TopicAlias, 1)
+	for _, tt := range []struct {
+		name string
+		size int // with the client's name
+		gets bool
+	}{{"it fits", most - 1, true}, {"it is too large", most + 1, false}} { // the length of all might have needed a byte more
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := open(t)
+				defer h.close()
+				h.listener.SetPolicy(h.newPolicy(withhold(h), namespaced(t)))
+				client, broker := h.tenant(v, nil, mqtttest.Props(maximum(4)...), func(c *packets.Connect) {
+					c.Props = append(c.Props, mqtttest.Uint32(packets.MaximumPacketSize, most)...)
+				})
+				broker.Send(aliased("t/data", 1, "drop me"))
+				fill := strings.Repeat("x", tt.size-len(mqtttest.Publish(v, 0, 0, "data", "", alias)))
+				broker.Send(mqtttest.Publish(v, 0, 0, "", fill, alias), mqtttest.Pingresp())
+				if tt.gets {
+					client.Expect("The client is told the name.", mqtttest.Publish(v, 0, 0, "data", fill, alias))
+				}
+				client.Expect("Nothing else comes.", mqtttest.Pingresp())
+			})
+		})
+	}
+}

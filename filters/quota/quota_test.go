@@ -197,3 +197,18 @@ func BenchmarkFilter(b *testing.B) {
 		f.Filter(now, s, p)
 	}
 }
+
+// TestNamespaces: the same identifier in two namespaces is two clients.
+func TestNamespaces(t *testing.T) {
+	q, now := New(Limits{Messages: slow(1), MessagesAction: Drop}, 10), time.Now()
+	for _, tt := range []struct {
+		prefix string
+		want   filters.Action
+	}{{"a-", filters.Forward}, {"b-", filters.Forward}, {"a-", filters.Drop}} {
+		s := newSession("user", "client")
+		s.Namespace.ClientIDs = tt.prefix
+		if v := q.Open(s).Filter(now, s, publish(0, 60)); v.Action != tt.want {
+			t.Errorf("%s: %+v, want %d", tt.prefix, v, tt.want)
+		}
+	}
+}
