@@ -33,7 +33,7 @@ func clip[T string | []byte](text T) string {
 
 // attrs says who a security event is about.
 func (c *conn) attrs() []slog.Attr {
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("listener", c.sess.Listener),
 		slog.String("remote", c.remote.String()),
 		slog.String("version", c.sess.Version.String()),
@@ -41,6 +41,10 @@ func (c *conn) attrs() []slog.Attr {
 		slog.String("username", clip(c.username())),
 		slog.String("method", c.sess.Identity.Method),
 	}
+	if tenant := c.sess.Identity.Tenant; tenant != "" {
+		attrs = append(attrs, slog.String("tenant", clip(tenant)))
+	}
+	return attrs
 }
 
 // username is the proved user name or, as long as there is none, the claimed

@@ -16,6 +16,7 @@ type ClientInfo struct {
 	Session  uint64 // its number; those of later sessions are higher
 	ClientID string
 	Username string         // empty: anonymous
+	Tenant   string         // that the user is one of; empty: none
 	Method   string         // that vouches for the client
 	Remote   netip.AddrPort // invalid for a Unix socket
 	Listener string
@@ -36,6 +37,7 @@ func (c *conn) info() ClientInfo {
 		Session:  c.number,
 		ClientID: c.sess.ClientID,
 		Username: c.sess.Identity.Username,
+		Tenant:   c.sess.Identity.Tenant,
 		Method:   c.sess.Identity.Method,
 		Remote:   c.remote,
 		Listener: c.sess.Listener,

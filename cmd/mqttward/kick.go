@@ -12,10 +12,11 @@ import (
 
 func newKick() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "kick -c FILE [--client-id C] [--user U] [--session N]",
+		Use:   "kick -c FILE [--client-id C] [--user U] [--tenant T] [--session N]",
 		Short: "End sessions of a running instance",
-		Long: `End the sessions of a client id, of a user, or the one with a number in the list
-of clients, at once; of several flags, all must hold. Their Wills are published.
+		Long: `End the sessions of a client id, of a user, of a tenant, or the one with a number
+in the list of clients, at once; of several flags, all must hold. Two tenants may
+have the same client ids and users. The Wills of the sessions are published.
 Nothing keeps the clients from coming back: take away the password, the
 certificate or the right first. The exit code is 1 if there was no such session.`,
 		Args: noArgs,
@@ -24,6 +25,7 @@ certificate or the right first. The exit code is 1 if there was no such session.
 	f := c.Flags()
 	clientID := f.String("client-id", "", "the client `id`")
 	user := f.String("user", "", "the user `name`")
+	tenant := f.String("tenant", "", "the `tenant` of the user")
 	session := f.Uint64("session", 0, "the `number` of the session")
 	asJSON := f.Bool("json", false, "print JSON")
 	configs.Flags(f)
@@ -34,6 +36,9 @@ certificate or the right first. The exit code is 1 if there was no such session.
 		}
 		if f.Changed("user") {
 			who.Username = user
+		}
+		if f.Changed("tenant") {
+			who.Tenant = tenant
 		}
 		if f.Changed("session") {
 			who.Session = session

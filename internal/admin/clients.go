@@ -22,9 +22,10 @@ const (
 type Client struct {
 	Session  uint64    `json:"session"` // its number; those of later sessions are higher
 	ClientID string    `json:"client_id"`
-	Username string    `json:"username"` // empty: anonymous
-	Method   string    `json:"method"`   // that vouches for the client
-	Remote   string    `json:"remote"`   // empty for a Unix socket
+	Username string    `json:"username"`         // empty: anonymous
+	Tenant   string    `json:"tenant,omitempty"` // that the user is one of
+	Method   string    `json:"method"`           // that vouches for the client
+	Remote   string    `json:"remote"`           // empty for a Unix socket
 	Listener string    `json:"listener"`
 	Version  string    `json:"version"` // of MQTT
 	Since    time.Time `json:"connected_since"`
@@ -37,6 +38,7 @@ type Selection struct {
 	Session  *uint64 `json:"session,omitempty"`
 	ClientID *string `json:"client_id,omitempty"`
 	Username *string `json:"username,omitempty"`
+	Tenant   *string `json:"tenant,omitempty"`
 }
 
 // Check refuses a selection of everybody. An empty text is refused too: what was
@@ -44,11 +46,13 @@ type Selection struct {
 func (s Selection) Check() error {
 	switch {
 	case s == Selection{}:
-		return errors.New("whom? a session, a client id or a user name is needed")
+		return errors.New("whom? a session, a client id, a user name or a tenant is needed")
 	case s.ClientID != nil && *s.ClientID == "":
 		return errors.New("the client id is empty; name the session")
 	case s.Username != nil && *s.Username == "":
 		return errors.New("the user name is empty; name the session or the client id")
+	case s.Tenant != nil && *s.Tenant == "":
+		return errors.New("the tenant is empty; name the session or the user")
 	}
 	return nil
 }
@@ -56,7 +60,8 @@ func (s Selection) Check() error {
 func (s Selection) matches(c Client) bool {
 	return (s.Session == nil || *s.Session == c.Session) &&
 		(s.ClientID == nil || *s.ClientID == c.ClientID) &&
-		(s.Username == nil || *s.Username == c.Username)
+		(s.Username == nil || *s.Username == c.Username) &&
+		(s.Tenant == nil || *s.Tenant == c.Tenant)
 }
 
 // clients answers with a page of the list: what comes after a session, which the

@@ -23,7 +23,7 @@ func newCrowd(n uint64) *crowd {
 	c := &crowd{}
 	for i := range n {
 		c.clients = append(c.clients, admin.Client{
-			Session: i + 1, ClientID: "c" + strconv.FormatUint(i/2, 10), Username: []string{"alice", "bob"}[i%2],
+			Session: i + 1, ClientID: "c" + strconv.FormatUint(i/2, 10), Username: []string{"alice", "bob"}[i%2], Tenant: []string{"acme", "zeta", ""}[min(i, 2)],
 		})
 	}
 	return c
@@ -94,11 +94,11 @@ func TestClientsPages(t *testing.T) {
 func TestClientsNames(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	c := &crowd{clients: []admin.Client{
-		{Session: 7, ClientID: "c\x1b", Username: "u", Method: "users", Remote: "192.0.2.1:5", Listener: "mqtts", Version: "5.0", Since: at, Expires: at},
+		{Session: 7, ClientID: "c\x1b", Username: "u", Tenant: "t", Method: "users", Remote: "192.0.2.1:5", Listener: "mqtts", Version: "5.0", Since: at, Expires: at},
 		{Session: 8, ClientID: "d", Method: "open", Listener: "local", Version: "3.1.1", Since: at},
 	}}
 	got := ask(t, http.MethodGet, start(t, c.options())+"/api/v1/clients")
-	const want = `[{"session":7,"client_id":"c\u001b","username":"u","method":"users","remote":"192.0.2.1:5","listener":"mqtts","version":"5.0",` +
+	const want = `[{"session":7,"client_id":"c\u001b","username":"u","tenant":"t","method":"users","remote":"192.0.2.1:5","listener":"mqtts","version":"5.0",` +
 		`"connected_since":"2026-01-02T03:04:05Z","identity_expires":"2026-01-02T03:04:05Z"},` +
 		`{"session":8,"client_id":"d","username":"","method":"open","remote":"","listener":"local","version":"3.1.1","connected_since":"2026-01-02T03:04:05Z"}]` + "\n"
 	if got.body != want {
@@ -119,6 +119,9 @@ func TestKick(t *testing.T) {
 		{"a client id", `{"client_id": "c0"}`, asJSON, 200, []uint64{3, 4}},
 		{"a user", `{"username": "bob"}`, asJSON, 200, []uint64{1, 3}},
 		{"both must hold", `{"client_id": "c1", "username": "alice"}`, asJSON, 200, []uint64{1, 2, 4}},
+		{"a tenant", `{"tenant": "zeta"}`, asJSON, 200, []uint64{1, 3, 4}},
+		{"a client id of a tenant", `{"client_id": "c0", "tenant": "acme"}`, asJSON, 200, []uint64{2, 3, 4}},
+		{"an empty tenant", `{"client_id": "c0", "tenant": ""}`, asJSON, 400, []uint64{1, 2, 3, 4}},
 		{"a session", `{"session": 2}`, "application/json; charset=utf-8", 200, []uint64{1, 3, 4}},
 		{"all three must hold", `{"session": 2, "username": "alice"}`, asJSON, 200, []uint64{1, 2, 3, 4}},
 		{"nobody has it", `{"username": "BOB"}`, asJSON, 200, []uint64{1, 2, 3, 4}},

@@ -15,6 +15,7 @@ func TestKinds(t *testing.T) {
 	password := configs.Method{Name: "people", Type: configs.MethodPassword}
 	token := configs.Method{Name: "people", Type: configs.MethodJWT}
 	cert := configs.Method{Name: "cert", Type: configs.MethodCertificate}
+	moved := configs.Method{Name: "people", Type: configs.MethodPassword, Tenant: "acme"}
 	both := configs.Method{Name: "both", Type: configs.MethodAll, Of: []string{"people", "cert"}}
 	less := configs.Method{Name: "both", Type: configs.MethodAll, Of: []string{"people"}}
 	tests := []struct {
@@ -26,6 +27,8 @@ func TestKinds(t *testing.T) {
 		{"the same", "both", []configs.Method{password, cert, both}, []configs.Method{password, cert, both}, false},
 		{"another order", "people", []configs.Method{password, cert}, []configs.Method{cert, password}, false},
 		{"another type", "people", []configs.Method{password, cert}, []configs.Method{token, cert}, true},
+		{"another tenant", "people", []configs.Method{password, cert}, []configs.Method{moved, cert}, true},
+		{"a part of another tenant", "both", []configs.Method{password, cert, both}, []configs.Method{moved, cert, both}, true},
 		{"another part", "both", []configs.Method{password, cert, both}, []configs.Method{token, cert, both}, true},
 		{"other parts", "both", []configs.Method{password, cert, less}, []configs.Method{password, cert, both}, true},
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,6 +27,10 @@ func (b *builder) buildTenants() {
 		t, err := filters.ParseTemplate(m.Tenant)
 		if err != nil {
 			b.fail(path, err)
+			continue
+		}
+		if text, ok := t.Expand(func(string) (string, bool) { return "x", true }); !ok || !filters.TopicLevel(text) {
+			b.fail(path, errors.New("must be able to be a level of a topic: without +, #, / and control characters, and not beginning with $"))
 		}
 		for _, name := range t.Placeholders() {
 			if slices.Contains([]string{"tenant", "clientid", "ip", "listener"}, name) {
