@@ -34,7 +34,7 @@ type entry struct {
 // add puts in a rule that comes behind all that are in already.
 func (t *tree) add(r *rule) {
 	for q := range r.qos {
-		t.partial[q] = t.partial[q] || r.Subscribe && r.takesPart(false, packets.QoS(q)) //nolint:gosec // G115: 0 to 2
+		t.partial[q] = t.partial[q] || r.Subscribe && r.takesPart(false, packets.QoS(q))
 	}
 	t.shared = t.shared || r.Subscribe && r.takesPart(true, 0)
 	for _, topic := range r.fixed {
