@@ -217,6 +217,10 @@ func (c *conn) noteSubscribe(p *packets.Packet, v filters.Verdict) {
 		c.listener.server.observer.Decided("subscribe", "denied", denied)
 	}
 	if more := denied + monitored - maxDeniedLogged; more > 0 {
-		c.log("subscribe denied", slog.Int("more", more))
+		event := "subscribe denied"
+		if denied == 0 {
+			event = "subscribe would be denied"
+		}
+		c.log(event, slog.Int("more", more))
 	}
 }

@@ -3,7 +3,8 @@
 //
 // A Policy finds the rules that can be about a client by its names, and the
 // rules about a topic by its levels, so that what a decision costs does not
-// grow with the number of rules. It judges what clients send: PUBLISH,
+// grow with the number of rules. Only those with placeholders, filled in once per
+// session, are walked. It judges what clients send: PUBLISH,
 // SUBSCRIBE, CONNECT and the Will in it. Its Deliveries judge the messages that
 // a broker sends: a subscription may be wider than what is delivered for it.
 //

@@ -13,12 +13,12 @@ import (
 type tree struct {
 	root    node
 	partial [3]bool // by QoS: a rule denies what overlaps a subscription; see takesPart
-	shared  bool    // a rule denies what overlaps a Shared Subscription
 }
 
 // node is a level of topics.
 type node struct {
 	least int32 // the lowest order of what is here or below
+	parts bool  // a rule here or below may deny a subscription for a part of it; see takesPart
 	next  map[string]*node
 	plus  *node // the level "+"
 	here  []entry
@@ -36,7 +36,6 @@ func (t *tree) add(r *rule) {
 	for q := range r.qos {
 		t.partial[q] = t.partial[q] || r.Subscribe && r.takesPart(false, packets.QoS(q))
 	}
-	t.shared = t.shared || r.Subscribe && r.takesPart(true, 0)
 	for _, topic := range r.fixed {
 		n := &t.root
 		n.hold(r)
@@ -57,6 +56,7 @@ func (n *node) hold(r *rule) {
 	if n.least == 0 {
 		n.least = r.order
 	}
+	n.parts = n.parts || r.Subscribe && r.takesPart(true, 0)
 }
 
 func (n *node) child(level string) *node {
@@ -143,13 +143,14 @@ func (s *search) passed(order int32) bool { return s.found != nil && s.found.ord
 
 // first makes s.found the first rule of t that holds, if it is before it.
 func (s *search) first(t *tree) {
-	switch q := s.query; {
-	case q.action != subscribing:
+	q := s.query
+	if q.action != subscribing {
 		s.name(&t.root, q.topic, true)
-	case t.partial[q.qos], t.shared && len(q.group) > 0:
+		return
+	}
+	s.covering(&t.root, q.topic, true)
+	if t.partial[q.qos] || len(q.group) > 0 {
 		s.overlapping(&t.root, q.topic, true)
-	default:
-		s.covering(&t.root, q.topic, true)
 	}
 }
 
@@ -191,9 +192,10 @@ func (s *search) covering(n *node, left []byte, more bool) {
 	s.covering(n.plus, left, more)
 }
 
-// overlapping walks what may overlap the levels of a filter that are left.
+// overlapping walks what may overlap the levels of a filter that are left. Without
+// a visitor, only rules that deny parts of a subscription can hold by that.
 func (s *search) overlapping(n *node, left []byte, more bool) {
-	if n == nil || s.passed(n.least) {
+	if n == nil || s.passed(n.least) || s.visit == nil && !n.parts {
 		return
 	}
 	s.try(n.below)
@@ -217,7 +219,7 @@ func (s *search) overlapping(n *node, left []byte, more bool) {
 }
 
 func (s *search) all(n *node) {
-	if n == nil || s.passed(n.least) {
+	if n == nil || s.passed(n.least) || s.visit == nil && !n.parts {
 		return
 	}
 	s.try(n.here)

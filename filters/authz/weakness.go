@@ -35,7 +35,7 @@ func (p *Policy) Weaknesses() []string {
 // givesAll reports whether the rule lets everybody do something on all topics.
 func (r *rule) givesAll() bool {
 	return !r.Deny && r.open() && slices.ContainsFunc(r.fixed, func(t topic) bool {
-		return t.group == "" && (t.kind == Every || (t.kind == Filter || t.kind == Verbatim) && topics.Covers(t.text, "#") || t.kind != Literal && t.text == "*" && t.also == "")
+		return t.group == "" && (t.kind == Every || (t.kind == Filter || t.kind == Verbatim) && topics.Covers(t.text, "#") || (t.kind == Glob || t.kind == Wild) && t.text == "*" && t.also == "")
 	})
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,12 +149,17 @@ func (b *builder) foreignRules(path string, f configs.RuleFile) ([]authz.Rule, e
 		return nil, nil // an error already
 	}
 	name := filepath.Base(f.Path)
-	if info, err := os.Stat(f.Path); err != nil || info.Size() > maxRuleFile {
-		return nil, fmt.Errorf("%s: no file of at most %d MiB", name, maxRuleFile>>20)
-	}
-	data, err := os.ReadFile(f.Path)
+	file, err := os.Open(f.Path)
 	if err != nil {
 		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, maxRuleFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxRuleFile {
+		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxRuleFile>>20)
 	}
 	rules, warnings, err := parse(data, name)
 	for _, w := range warnings {
