@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,7 @@ func TestTenants(t *testing.T) {
 
 // TestTenancyMistakes: each is shown at its place.
 func TestTenancyMistakes(t *testing.T) {
+	path := write(t, policy)
 	for text, want := range map[string]string{
 		`rewrite: {topic_prefix: "${tenant}"}`:                     "rewrite.topic_prefix: ",
 		`rewrite: {topic_prefix: "${tenant}/#/"}`:                  "rewrite.topic_prefix: ",
@@ -116,7 +118,10 @@ func TestTenancyMistakes(t *testing.T) {
 			before, _, _ := strings.Cut(policy, "authn:")
 			config = before + text + "\n" + everything
 		}
-		if _, err := load(write(t, config), nil, newShared(), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(path, nil, newShared(), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
@@ -163,5 +168,29 @@ authz: {rules: [{allow: [publish, subscribe], topics: ["${tenant}/line/#"]}]}
 	}
 	if _, err := p.Namespace(&filters.Session{Identity: filters.Identity{Username: "bob"}}); err == nil {
 		t.Error("nobody's client has a namespace")
+	}
+}
+
+// TestTenancyDocumentation: what the documentation offers to copy is a configuration
+// in which each method's clients have the names of their tenant.
+func TestTenancyDocumentation(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/tenancy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(docs), "```yaml\n")
+	text, _, found := strings.Cut(after, "```\n")
+	before, _, _ := strings.Cut(policy, "authn:\n")
+	if !found || !strings.Contains(text, "rewrite:") {
+		t.Fatalf("no configuration: %q", text)
+	}
+	text = strings.NewReplacer("acme.passwd", "users.passwd", "https://id.example/keys", "http://127.0.0.1:1/keys").Replace(text)
+	b, err := load(write(t, before+text+everything), nil, newShared(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := b.policies[0].Namespace(&filters.Session{Identity: filters.Identity{Tenant: "acme"}})
+	if want := (filters.Namespace{Topics: "acme/", ClientIDs: "acme-"}); err != nil || ns != want {
+		t.Errorf("%+v, %v, want %+v", ns, err, want)
 	}
 }
