@@ -68,6 +68,7 @@ type listed struct {
 	Session  uint64    `json:"session"`
 	ClientID string    `json:"client_id"`
 	Username string    `json:"username"`
+	Tenant   string    `json:"tenant"`
 	Method   string    `json:"method"`
 	Remote   string    `json:"remote"`
 	Listener string    `json:"listener"`

@@ -89,6 +89,18 @@ func TestTenantsOfPasswordFiles(t *testing.T) {
 	if m := receive[mqtt.Message](t, "message", old.inbox); m.Topic() != "last" {
 		t.Errorf("zeta gets %s", m.Topic())
 	}
+	if r := acme.verb(t, "kick", "--client-id", "alice", "--tenant", "zeta"); r.code != 0 || r.stdout != "1 kicked\n" {
+		t.Errorf("exit %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	acme.awaitEvent(t, event{"msg": "session ended", "client_id": "alice", "tenant": "zeta", "end": "kicked"})
+	for _, c := range acme.clients(t) {
+		if c.Tenant == "zeta" && c.ClientID == "alice" {
+			t.Errorf("it is there: %+v", c)
+		}
+	}
+	if n := acme.metrics(t)[`mqttward_sessions_ended_total{reason="kicked"}`]; n != 1 {
+		t.Errorf("%v counted as kicked, want 1", n)
+	}
 	for _, id := range []string{"acme-alice", "zeta-alice", "zeta-bob"} {
 		b.out.await(t, " as "+id+" (", 1)
 	}
