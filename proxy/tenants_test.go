@@ -28,6 +28,7 @@ func namespaced(t testing.TB) func(*proxy.Policy) {
 		t.Fatal(topicErr, idErr)
 	}
 	o := strict.Options{Broker: &strict.Broker{}}
+	o.Broker.Set(strict.Profile{}) // a sound broker, from which nothing is kept
 	return func(p *proxy.Policy) {
 		p.Namespace = n.Of
 		p.Up = append(filters.Chain{n.Up(), strict.Up(o)}, p.Up...)
