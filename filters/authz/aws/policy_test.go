@@ -245,6 +245,7 @@ func TestErrors(t *testing.T) {
 		document(strings.Repeat(good+",", 1000) + good):                 "line 2: more than 1000 statements",
 		document("\xff"):                                                "line 1: the file is no UTF-8",
 		document(good, `"\ud800"`):                                      "line 4: no character",
+
 		document(good, allow("Publish RetainPublish", strings.Repeat("topic/a ", 101))): "line 4: more than 10000 pairs",
 	} {
 		rules, _, err := ParsePolicy([]byte(policy), "policy.json")
