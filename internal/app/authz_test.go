@@ -128,3 +128,23 @@ func at(t *testing.T, text string) time.Time {
 	}
 	return now
 }
+
+// TestRuleFileTooLarge: what is no file of rules, by its size, is not taken for one.
+func TestRuleFileTooLarge(t *testing.T) {
+	path := write(t, `
+listeners: [{name: local, address: "127.0.0.1:0"}]
+backends: [{name: broker, servers: [{address: "127.0.0.1:1"}]}]
+authn: [{name: anyone, type: anonymous}]
+authz: {files: [{type: mosquitto_acl, path: acl}]}
+`)
+	acl := filepath.Join(filepath.Dir(path), "acl")
+	if err := os.WriteFile(acl, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(acl, maxRuleFile+1); err != nil { // a hole: it takes no room
+		t.Fatal(err)
+	}
+	if _, err := Check(path, nil); err == nil || !strings.Contains(err.Error(), "authz.files[0].path: acl: larger than 64 MiB") {
+		t.Errorf("error %v", err)
+	}
+}
