@@ -43,7 +43,7 @@ func TestLengthAllocates(t *testing.T) {
 				t.Errorf("%v, want %v", last, test.err)
 			}
 			r.Compact()
-			if len(r.buf) != firstBuffer {
+			if len(r.buf) != bufferSize {
 				t.Errorf("a buffer of %d bytes", len(r.buf))
 			}
 		})
@@ -51,7 +51,7 @@ func TestLengthAllocates(t *testing.T) {
 }
 
 // TestGrowth reads packets of all sizes in pieces of all sizes and holds the
-// buffer to its promises: there is always room, beyond maxBuffer a quarter of
+// buffer to its promises: there is always room, beyond bufferSize a quarter of
 // it at least has arrived, and it shrinks again.
 func TestGrowth(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
@@ -82,7 +82,7 @@ func TestGrowth(t *testing.T) {
 			if !bytes.Equal(unread, r.buf[r.r:r.w]) {
 				t.Fatal("Compact changes what is unread")
 			}
-			if r.w == len(r.buf) || len(r.buf) > max(4*len(unread), maxBuffer) {
+			if r.w == len(r.buf) || len(r.buf) > max(4*len(unread), bufferSize) {
 				t.Fatalf("a buffer of %d bytes, %d free, for %d that are unread and %d wanted", len(r.buf), len(r.buf)-r.w, len(unread), r.want)
 			}
 			err = r.Fill(src)
@@ -97,7 +97,7 @@ func TestGrowth(t *testing.T) {
 	if r.Partial() {
 		t.Error("the last packet is missing")
 	}
-	if r.Compact(); len(r.buf) > maxBuffer {
+	if r.Compact(); len(r.buf) > bufferSize {
 		t.Errorf("a buffer of %d bytes at the end", len(r.buf))
 	}
 }
@@ -137,22 +137,66 @@ func TestDrip(t *testing.T) {
 	}
 }
 
-// TestBurst shows that the buffer grows for a source that fills it, up to
-// maxBuffer, and for no other.
-func TestBurst(t *testing.T) {
-	for _, test := range []struct{ piece, want int }{{1 << 16, maxBuffer}, {100, firstBuffer}} {
-		r := NewReader(Client)
-		r.Version = V311
-		var src cutReader
-		for range 20 {
-			src = append(src, bytes.Repeat(wire(`c000`), test.piece/2))
-		}
-		if err := readAll(r, &src, nil); err != io.EOF {
+// TestRelease shows that a Reader without a buffer goes on, and that one with
+// something to lose keeps it.
+func TestRelease(t *testing.T) {
+	ping, publish := wire(`c000`), AppendPublish(nil, V311, 0, []byte("t"), 0, nil, make([]byte, 2*maxBuffer), 0)
+	r := NewReader(Client)
+	r.Version = V311
+	r.Release()
+	for _, test := range []struct {
+		name    string
+		b       []byte
+		drained bool
+	}{
+		{"a packet", ping, true},
+		{"a packet and a half", append(bytes.Clone(ping), ping[0]), false},
+		{"the other half", ping[1:], true},
+		{"some of a payload", publish[:maxBuffer], true},
+		{"more of it", publish[maxBuffer : maxBuffer+1], true},
+		{"the rest", publish[maxBuffer+1:], true},
+		{"the next packet", ping, true},
+	} {
+		r.Compact()
+		if err := r.Fill(bytes.NewReader(test.b)); err != nil {
 			t.Fatal(err)
 		}
-		if len(r.buf) != test.want {
-			t.Errorf("a buffer of %d bytes for pieces of %d, want %d", len(r.buf), test.piece, test.want)
+		for err := error(nil); err == nil; {
+			if r.rest > 0 {
+				err = r.Chunk()
+			} else {
+				_, err = r.Next()
+			}
+			if err != nil && err != ErrShort {
+				t.Fatalf("%s: %v", test.name, err)
+			}
 		}
+		if r.Drained(true) != test.drained {
+			t.Errorf("%s: drained: %v", test.name, !test.drained)
+		}
+		r.Release()
+		if r.buf == nil != test.drained {
+			t.Errorf("%s: a buffer of %d bytes is kept", test.name, len(r.buf))
+		}
+	}
+}
+
+// TestDrained has a source that brings as much as there is room for: it may
+// have kept some.
+func TestDrained(t *testing.T) {
+	r := NewReader(Client)
+	r.Version = V311
+	r.Compact()
+	if err := r.Fill(bytes.NewReader(bytes.Repeat(wire(`c000`), bufferSize/2))); err != nil {
+		t.Fatal(err)
+	}
+	for range bufferSize / 2 {
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Drained(true) || !r.Drained(false) {
+		t.Errorf("drained: %v if the source keeps bytes, %v if it does not", r.Drained(true), r.Drained(false))
 	}
 }
 

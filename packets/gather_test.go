@@ -10,7 +10,7 @@ import (
 // size, and goes on behind it.
 func TestGather(t *testing.T) {
 	behind := []byte("\xc0\x00")
-	for _, size := range []int{maxBuffer, 100_000, MaxWhole - 100} {
+	for _, size := range []int{bufferSize, 100_000, MaxWhole - 100} {
 		payload := bytes.Repeat([]byte("0123456789"), size/10)
 		publish := AppendPublish(nil, V5, 2, []byte("a/b"), 7, nil, payload, 0)
 		sent := append(bytes.Clone(publish), behind...)
@@ -30,7 +30,7 @@ func TestGather(t *testing.T) {
 					if !r.Room() {
 						r.Compact()
 					}
-					if most := max(maxBuffer, 4*(r.w-r.r)); len(r.buf) > most {
+					if most := max(bufferSize, 4*(r.w-r.r)); len(r.buf) > most {
 						t.Fatalf("%s: a buffer of %d bytes for %d that have come", name, len(r.buf), r.w-r.r)
 					}
 					if err := r.Fill(src); err != nil {
@@ -55,8 +55,8 @@ func TestGather(t *testing.T) {
 				t.Errorf("%s: %v, want PINGREQ", name, p.Type)
 			}
 			r.Compact()
-			if len(r.buf) != maxBuffer {
-				t.Errorf("%s: a buffer of %d bytes is left, want %d", name, len(r.buf), maxBuffer)
+			if len(r.buf) != bufferSize {
+				t.Errorf("%s: a buffer of %d bytes is left, want %d", name, len(r.buf), bufferSize)
 			}
 		}
 	}

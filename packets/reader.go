@@ -1,9 +1,16 @@
 package packets
 
-import "io"
+import (
+	"io"
+	"sync"
+)
+
+// buffers are those of the Readers that hold no more than usual.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 const (
-	firstBuffer = 4 << 10
+	// bufferSize is how much is usually buffered at once, in bytes.
+	bufferSize = 32 << 10
 	// maxBuffer is how much is buffered of a PUBLISH before it is streamed.
 	maxBuffer = 16 << 10
 	// MaxWhole bounds what has to be in memory at once, in bytes: every packet
@@ -166,11 +173,14 @@ func (r *Reader) Compact() {
 	unread := r.buf[r.r:r.w]
 	buf := r.buf
 	if size := r.size(len(unread)); size != len(buf) {
-		buf = make([]byte, size)
+		buf = newBuffer(size)
 	} else if r.r == 0 { // or a packet that drips in would be copied onto itself each time
 		return
 	}
 	r.w = copy(buf, unread)
+	if len(buf) != len(r.buf) {
+		giveBuffer(r.buf)
+	}
 	r.buf, r.r, r.mark = buf, 0, 0
 }
 
@@ -179,15 +189,42 @@ func (r *Reader) Compact() {
 func (r *Reader) size(n int) int {
 	switch size := len(r.buf); {
 	case size == 0:
-		return firstBuffer
+		return bufferSize
 	case n > size/2 && size < r.want: // one packet holds most of the buffer
-		return min(2*size, max(r.want, maxBuffer))
-	case size > maxBuffer && n < maxBuffer/2:
-		return maxBuffer
-	case r.full && size < maxBuffer:
-		return 2 * size
+		return min(2*size, max(r.want, bufferSize))
+	case size > bufferSize && n < bufferSize/2:
+		return bufferSize
 	default:
 		return size
+	}
+}
+
+// Drained reports whether all that has come has been returned. It is not what a
+// source had that keeps what it could not hand over, unless the last Fill has
+// brought less than there was room for.
+func (r *Reader) Drained(keeps bool) bool {
+	return r.r == r.w && r.err == nil && !(keeps && r.full)
+}
+
+// Release gives the buffer back, if all that has come has been returned. What
+// Next and Run returned is no longer valid.
+func (r *Reader) Release() {
+	if r.r == r.w {
+		giveBuffer(r.buf)
+		r.buf, r.r, r.w, r.mark = nil, 0, 0, 0
+	}
+}
+
+func newBuffer(size int) []byte {
+	if size == bufferSize {
+		return buffers.Get().(*[bufferSize]byte)[:] //nolint:errcheck,forcetypeassert // it holds nothing else
+	}
+	return make([]byte, size)
+}
+
+func giveBuffer(b []byte) {
+	if len(b) == bufferSize {
+		buffers.Put((*[bufferSize]byte)(b))
 	}
 }
 

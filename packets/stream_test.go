@@ -69,8 +69,8 @@ func TestRelay(t *testing.T) {
 			if !bytes.Equal(got.Bytes(), stream) {
 				t.Errorf("%v %s: the bytes have changed", v, name)
 			}
-			if largest > maxBuffer {
-				t.Errorf("%v %s: a buffer of %d bytes, more than %d", v, name, largest, maxBuffer)
+			if largest > bufferSize {
+				t.Errorf("%v %s: a buffer of %d bytes, more than %d", v, name, largest, bufferSize)
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func (c *conn) dial(connect []byte) error {
 		return err
 	}
 	c.mu.Lock()
-	c.broker = &wire{Conn: socket}
+	c.broker = newWire(socket)
 	c.mu.Unlock()
 	c.toBroker.out = c.broker
 	if err := c.setDeadline(socket, c.policy.Limits.ConnectTimeout); err != nil {

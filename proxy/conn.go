@@ -56,7 +56,7 @@ type conn struct {
 }
 
 func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn {
-	w := &wire{Conn: raw}
+	w := newWire(raw)
 	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: packets.NewReader(packets.Client)}
 	c.life, c.endLife = context.WithCancel(context.Background())
 	c.sess.RemoteAddr = remote
@@ -149,6 +149,7 @@ func (c *conn) handshake() error {
 		return nil
 	}
 	start := time.Now()
+	c.wire.records = true
 	t := tls.Server(c.wire, c.listener.tlsBase)
 	err := c.handshakeTLS(t)
 	outcome := "ok"

@@ -26,13 +26,14 @@ type pump struct {
 	now     time.Time // when bytes were last read or written
 	replies []byte    // for the sender
 	held    bool      // to is ours: a PUBLISH is being streamed
+	waiting bool      // for bytes, with nothing of a packet in reader
 	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
 }
 
 // loop moves packets until one side ends, and returns how.
 func (p *pump) loop() *ending {
-	p.socket.beforeRead = p.beforeRead
+	p.socket.beforeWait = p.beforeWait
 	p.now = time.Now()
 	err := p.move()
 	if errors.Is(err, errDisconnect) {
@@ -197,6 +198,14 @@ func (p *pump) discard(pkt *packets.Packet) error {
 
 // fill reads once.
 func (p *pump) fill() error {
+	if p.reader.Drained(p.socket.records) {
+		p.waiting = true
+		err := p.socket.await()
+		p.waiting = false
+		if err != nil {
+			return err
+		}
+	}
 	if !p.reader.Room() {
 		if err := p.flush(); err != nil {
 			return err
@@ -208,12 +217,14 @@ func (p *pump) fill() error {
 	return err
 }
 
-// beforeRead is called when the socket is about to be read: nothing more is at
-// hand, below TLS neither. The deadline comes last, since a flush may take its
-// time.
-func (p *pump) beforeRead() error {
+// beforeWait is called when nothing more is at hand, below TLS neither. The
+// deadline comes last, since a flush may take its time.
+func (p *pump) beforeWait() error {
 	if err := p.flush(); err != nil {
 		return err
+	}
+	if p.waiting {
+		p.reader.Release()
 	}
 	return p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial())
 }

@@ -167,7 +167,8 @@ func TestRefusalWaitsForTheWhole(t *testing.T) {
 	})
 }
 
-// TestStreamInMemory measures what a large PUBLISH costs.
+// TestStreamInMemory measures what a large PUBLISH costs. Under the race detector,
+// pools forget some of what they are given.
 func TestStreamInMemory(t *testing.T) {
 	h := open(t)
 	defer h.close()
@@ -198,8 +199,8 @@ func TestStreamInMemory(t *testing.T) {
 	}
 	<-sent
 	runtime.ReadMemStats(&after)
-	if spent := after.TotalAlloc - before.TotalAlloc; spent > size/8 {
-		t.Errorf("%d bytes were allocated for a PUBLISH of %d, want less than an eighth", spent, size)
+	if spent := after.TotalAlloc - before.TotalAlloc; spent > size/2 {
+		t.Errorf("%d bytes were allocated for a PUBLISH of %d, want less than half", spent, size)
 	}
 }
 

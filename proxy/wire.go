@@ -13,32 +13,35 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// wire is a socket that says when it is about to be read, and gives writes a
-// deadline. Both belong below TLS: crypto/tls returns one record per Read,
-// however many have arrived, so only here can be seen that nothing more is at
-// hand and that what was judged has to be written; and it writes on its own
+// wire is a socket that says when it is about to wait for bytes, and gives
+// writes a deadline. Both belong below TLS: crypto/tls returns one record per
+// Read, however many have arrived, so only here can be seen that nothing more is
+// at hand and that what was judged has to be written; and it writes on its own
 // account, when keys are updated for example.
 type wire struct {
 	net.Conn
-	beforeRead func() error // nil: none
+	file       descriptor
+	ahead      ahead
+	records    bool         // TLS runs over it
+	beforeWait func() error // called when nothing more is at hand; nil: none
 
 	timeout  time.Duration             // for a write; zero: the socket's deadline stays as it is
 	deadline time.Time                 // of writes; used by one writer at a time
 	last     atomic.Pointer[time.Time] // of all writes to come, once set
 }
 
-func (w *wire) Read(b []byte) (int, error) {
-	if w.beforeRead != nil {
-		if err := w.beforeRead(); err != nil {
-			return 0, err
-		}
-	}
-	return w.Conn.Read(b)
+func newWire(c net.Conn) *wire {
+	w := &wire{Conn: c}
+	w.open()
+	return w
 }
 
 func (w *wire) Write(b []byte) (int, error) {
 	if err := w.armWrite(); err != nil {
 		return 0, err
+	}
+	if w.file.raw != nil {
+		return w.writeDescriptor(b)
 	}
 	return w.Conn.Write(b)
 }

@@ -1,0 +1,117 @@
+package proxy
+
+import "sync"
+
+// aheadSize is how much is read at once. Many small records come with one
+// system call, where crypto/tls by itself would read little more than a record
+// at a time.
+const aheadSize = 32 << 10
+
+// aheads are the buffers of wires.
+var aheads = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+
+// ahead is what has been read of a socket and not been asked for yet. It has a
+// buffer only while there is some.
+type ahead struct {
+	buf  *[aheadSize]byte
+	r, w int // buf[r:w] is left
+	rest int // bytes that are still to be asked for of the TLS record that has begun
+}
+
+// none reports whether nothing is left.
+func (a *ahead) none() bool { return a.r == a.w }
+
+// room returns where to read to.
+func (a *ahead) room() []byte {
+	if a.buf == nil {
+		a.buf = aheads.Get().(*[aheadSize]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	}
+	a.w = copy(a.buf[:], a.buf[a.r:a.w])
+	a.r = 0
+	return a.buf[a.w:]
+}
+
+// release gives the buffer back if nothing is left.
+func (a *ahead) release() {
+	if a.buf != nil && a.none() {
+		aheads.Put(a.buf)
+		a.buf = nil
+	}
+}
+
+// read copies what is left to b.
+func (a *ahead) read(b []byte) int {
+	n := copy(b, a.buf[a.r:a.w])
+	a.r += n
+	return n
+}
+
+// await returns when something has been read ahead.
+func (w *wire) await() error {
+	if !w.ahead.none() {
+		return nil
+	}
+	return w.fill()
+}
+
+// fill reads ahead once.
+func (w *wire) fill() error {
+	n, err := w.read(nil)
+	w.ahead.w += n
+	return err
+}
+
+// read reads the socket once, into b or, if it is nil, ahead. It calls waits
+// before it has to wait.
+func (w *wire) read(b []byte) (int, error) {
+	if w.file.raw != nil {
+		return w.readDescriptor(b)
+	}
+	if err := w.waits(); err != nil {
+		return 0, err
+	}
+	if b == nil {
+		b = w.ahead.room()
+	}
+	return w.Conn.Read(b)
+}
+
+// waits is called when nothing more is at hand.
+func (w *wire) waits() error {
+	if w.beforeWait == nil {
+		return nil
+	}
+	return w.beforeWait()
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	a := &w.ahead
+	switch {
+	case w.records:
+		return w.readRecord(b)
+	case a.none():
+		return w.read(b)
+	}
+	return a.read(b), nil
+}
+
+// recordHeader is the length of the header of a TLS record (RFC 8446 section
+// 5.1), whose last two bytes are the length of the rest.
+const recordHeader = 5
+
+// readRecord reads no further than to the end of a record, so that nothing
+// waits in crypto/tls when nothing waits here.
+func (w *wire) readRecord(b []byte) (int, error) {
+	a := &w.ahead
+	for a.w-a.r < recordHeader && (a.rest == 0 || a.none()) {
+		if err := w.fill(); err != nil {
+			return 0, err
+		}
+	}
+	if a.rest == 0 {
+		a.rest = recordHeader + int(a.buf[a.r+3])<<8 + int(a.buf[a.r+4])
+	}
+	n := a.read(b[:min(len(b), a.rest)])
+	a.rest -= n
+	return n, nil
+}
