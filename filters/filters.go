@@ -32,6 +32,13 @@ type Opener interface {
 	Open(s *Session) Filter
 }
 
+// Passer is a filter with a short way for what it most often lets go on. Passes
+// reports whether Filter would return Pass(), and does then what else Filter
+// would do. If not it has done nothing, and Filter is asked.
+type Passer interface {
+	Passes(now time.Time, s *Session, p *packets.Packet) bool
+}
+
 // Closer is an opened filter that holds something until its session ends. A
 // Filter that sessions share must not be one.
 type Closer interface {

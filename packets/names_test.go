@@ -1,8 +1,11 @@
 package packets
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/mqttward/mqttward/packets/topics"
 )
 
 func TestNames(t *testing.T) {
@@ -38,4 +41,57 @@ func TestReasonNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPlainName: what is found plain passes the checks that it spares, and all
+// ASCII names that pass them and are long enough are found plain.
+func TestPlainName(t *testing.T) {
+	check := func(name []byte) {
+		t.Helper()
+		fine := checkUTF8(name) == nil && topics.ValidName(name)
+		ascii := len(name) >= 8
+		for _, c := range name {
+			ascii = ascii && c < 0x80
+		}
+		if got := plainName(name); got != (fine && ascii) {
+			t.Fatalf("%q: %v, fine: %v, ASCII: %v", name, got, fine, ascii)
+		}
+	}
+	for n := range 40 {
+		name := []byte(strings.Repeat("plant/1", 6)[:n])
+		check(name)
+		for i := range name {
+			was := name[i]
+			for c := range 256 {
+				name[i] = byte(c)
+				check(name)
+			}
+			name[i] = was
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 100_000 {
+		name := make([]byte, random.IntN(30))
+		for i := range name {
+			name[i] = byte(random.IntN(128) | random.IntN(20)/19<<7)
+		}
+		check(name)
+	}
+}
+
+// BenchmarkPlainName has the checks that plainName spares beside it.
+func BenchmarkPlainName(b *testing.B) {
+	name := []byte("plant/line-1/bench/temperatu")
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			plainName(name)
+		}
+	})
+	b.Run("checked", func(b *testing.B) {
+		for b.Loop() {
+			if checkUTF8(name) != nil || !topics.ValidName(name) {
+				b.Fatal(name)
+			}
+		}
+	})
 }

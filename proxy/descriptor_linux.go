@@ -5,23 +5,23 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
+
+	"github.com/mqttward/mqttward/internal/nonblock"
 )
 
-// descriptor does the system calls of a socket itself, for two reasons.
-//
-// A read takes its buffer only when bytes are there, so that a silent
-// connection holds none.
-//
-// And the scheduler is not told of calls that cannot block. Telling it wakes the
-// runtime's monitor thread, which on a proxy that is not busy goes back to sleep
-// after each packet: that was a fifth of all processor time (ping-pong: 84 µs
-// per message with net.Conn, 60 without).
+// busy is how many reads in a row make a sender one that could keep others from
+// the processor. The scheduler is told of every such read.
+const busy = 16
+
+// descriptor does the system calls of a socket itself, for two reasons. A read
+// takes its buffer only when bytes are there, so that a silent connection holds
+// none. And the scheduler does not hear of calls that cannot block (ping-pong: 84
+// µs of processor time per message with net.Conn, 60 without).
 type descriptor struct {
 	raw             syscall.RawConn // nil: there is no descriptor
 	readFn, writeFn func(fd uintptr) bool
 
-	into   []byte // of the read in progress; nil: the wire's own buffer
+	into   []byte // of the read in progress; nil: ahead
 	n      int    // bytes that it has read
 	err    error
 	streak int // reads since one had to wait
@@ -39,7 +39,7 @@ func (w *wire) open() {
 	}
 }
 
-// readDescriptor reads once into b, or, if it is nil, ahead.
+// readDescriptor reads once into b or, if it is nil, ahead.
 func (w *wire) readDescriptor(b []byte) (int, error) {
 	f := &w.file
 	f.into = b
@@ -63,8 +63,11 @@ func (w *wire) tryRead(fd uintptr) bool {
 	if b == nil {
 		b = w.ahead.room()
 	}
-	f.streak++
-	n, errno := readNow(fd, b, f.streak)
+	read := nonblock.Read
+	if f.streak++; f.streak%busy == 0 {
+		read = nonblock.ReadTelling
+	}
+	n, errno := read(fd, b)
 	switch errno {
 	case 0:
 		f.n, f.err = n, nil
@@ -75,7 +78,7 @@ func (w *wire) tryRead(fd uintptr) bool {
 		f.err = w.waits()
 		return f.err != nil
 	default:
-		f.n, f.err = 0, w.failed("read", errno)
+		f.err = w.failed("read", errno)
 		return true
 	}
 }
@@ -92,10 +95,11 @@ func (w *wire) writeDescriptor(b []byte) (int, error) {
 	return n, err
 }
 
+// tryWrite returns false if it has to wait.
 func (w *wire) tryWrite(fd uintptr) bool {
 	f := &w.file
 	for len(f.from) > 0 {
-		n, errno := writeNow(fd, f.from)
+		n, errno := nonblock.Write(fd, f.from)
 		switch errno {
 		case 0:
 			f.from = f.from[n:]
@@ -111,33 +115,4 @@ func (w *wire) tryWrite(fd uintptr) bool {
 
 func (w *wire) failed(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: w.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
-}
-
-// busy is how many reads in a row make a sender one that could keep others
-// from the processor. The scheduler is told of every such read: its monitor is
-// what takes the processor away.
-const busy = 16
-
-// readNow reads from a descriptor that does not block.
-func readNow(fd uintptr, b []byte, streak int) (int, syscall.Errno) {
-	call := syscall.RawSyscall
-	if streak%busy == 0 {
-		call = syscall.Syscall
-	}
-	for {
-		n, _, errno := call(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) //nolint:gosec // G103: syscall.Read tells the scheduler
-		if errno != syscall.EINTR {
-			return int(n), errno
-		}
-	}
-}
-
-// writeNow writes to a descriptor that does not block.
-func writeNow(fd uintptr, b []byte) (int, syscall.Errno) {
-	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) //nolint:gosec // G103: as above
-		if errno != syscall.EINTR {
-			return int(n), errno
-		}
-	}
 }

@@ -13,6 +13,7 @@ type judge struct {
 	chain   filters.Chain // opened for the session
 	policy  *Policy       // whose chain it is
 	proof   *filters.Identity
+	passed  int // filters that have let the packet at hand go on, see short
 	pick    func(*Policy) filters.Chain
 	aliases aliases
 }
@@ -23,17 +24,40 @@ func (j *judge) open(p *Policy) {
 	j.proof = j.conn.sess.Proof()
 	chain := j.pick(p).Open(&j.conn.sess)
 	j.chain.Close()
-	j.policy, j.chain = p, chain
+	j.policy, j.chain, j.passed = p, chain, 0
+}
+
+// stale reports whether renew has something to do.
+func (j *judge) stale() bool {
+	return j.policy != j.conn.listener.policy.Load() || j.proof != j.conn.sess.Proof()
+}
+
+// short goes the short way with a packet that is simple enough for it, and reports
+// whether it goes on as it is.
+func (j *judge) short(now time.Time, p *packets.Packet) (all bool) {
+	if p.Type != packets.PUBLISH || p.ID != 0 || p.Rest > 0 || len(p.Props) > 0 || j.conn.sess.Due() || j.stale() {
+		return false
+	}
+	if j.passed, all = j.chain.Passes(now, &j.conn.sess, p); all {
+		j.passed = 0
+	}
+	return all
+}
+
+// left returns the filters that have to judge the packet at hand.
+func (j *judge) left() filters.Chain {
+	n := j.passed
+	j.passed = 0
+	return j.chain[n:]
 }
 
 // renew follows a reload, and a new proof of the client's identity. It reports
 // whether there was one.
 func (j *judge) renew() bool {
-	p := j.conn.listener.policy.Load()
-	if p == j.policy && j.proof == j.conn.sess.Proof() {
+	if !j.stale() {
 		return false
 	}
-	j.open(p)
+	j.open(j.conn.listener.policy.Load())
 	return true
 }
 
@@ -41,6 +65,14 @@ func (j *judge) renew() bool {
 type upJudge struct {
 	judge
 	publishes publishes
+}
+
+func (j *upJudge) passes(now time.Time, pkt *packets.Packet) bool {
+	passes := j.short(now, pkt)
+	if passes {
+		j.publishes.allowed++
+	}
+	return passes
 }
 
 func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
@@ -105,7 +137,7 @@ func (j *upJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict, 
 		c.notePublish(pkt, v)
 		return v, nil
 	}
-	v := j.chain.JudgeUp(now, &c.sess, pkt)
+	v := j.left().JudgeUp(now, &c.sess, pkt)
 	if v.Action == filters.Hold || v.Action == filters.Gather {
 		pkt.Topic = sent // to be resolved again
 		return v, nil
@@ -141,6 +173,10 @@ func (j *judge) alias(p *packets.Packet, al *alias, bare bool, v filters.Verdict
 
 // downJudge judges what the broker sends.
 type downJudge struct{ judge }
+
+func (j *downJudge) passes(now time.Time, pkt *packets.Packet) bool {
+	return !j.conn.notices.waiting.Load() && j.short(now, pkt)
+}
 
 func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, error) {
 	if j.renew() {
@@ -179,7 +215,7 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	if most := c.terms.clientMax; bare && !alias.known && most > 0 && alias.grown(pkt)-len(c.sess.Namespace.Topics) > most { // [MQTT-3.1.2-25]
 		v = c.sess.Withhold(pkt, "larger with its Topic Name than the client takes")
 	} else {
-		v = j.chain.JudgeDown(now, &c.sess, pkt)
+		v = j.left().JudgeDown(now, &c.sess, pkt)
 	}
 	switch {
 	case v.Action >= filters.Rewrite && alias != nil:

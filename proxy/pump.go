@@ -14,7 +14,7 @@ import (
 // as soon as nothing more is at hand.
 type pump struct {
 	conn   *conn
-	judge  func(now time.Time, pkt *packets.Packet) (filters.Verdict, error)
+	judge  judging
 	reader *packets.Reader
 	source io.Reader // what reader is filled from
 	socket *wire     // the socket below source
@@ -29,6 +29,14 @@ type pump struct {
 	waiting bool      // for bytes, with nothing of a packet in reader
 	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
+}
+
+// judging is what a pump asks about each packet.
+type judging interface {
+	// passes reports whether pkt goes on as it is. If not, take says what becomes
+	// of it.
+	passes(now time.Time, pkt *packets.Packet) bool
+	take(now time.Time, pkt *packets.Packet) (filters.Verdict, error)
 }
 
 // loop moves packets until one side ends, and returns how.
@@ -62,20 +70,22 @@ func (p *pump) move() error {
 
 // take does with a packet what its verdict says.
 func (p *pump) take(pkt *packets.Packet) error {
-	v, err := p.judge(p.now, pkt)
+	if p.judge.passes(p.now, pkt) {
+		p.count(pkt)
+		return nil
+	}
+	v, err := p.judge.take(p.now, pkt)
 	for err == nil && v.Action == filters.Hold {
 		if err := p.hold(pkt); err != nil {
 			return err
 		}
-		v, err = p.judge(p.now, pkt)
+		v, err = p.judge.take(p.now, pkt)
 	}
 	if err == nil && v.Action == filters.Gather {
 		p.reader.Gather() // Next returns it again, under the same deadline
 		return nil
 	}
-	p.clock.packet++
-	p.traffic.packets++
-	p.traffic.bytes += pkt.Size()
+	p.count(pkt)
 	if err != nil {
 		return errors.Join(err, p.takeOut(pkt))
 	}
@@ -105,6 +115,12 @@ func (p *pump) take(pkt *packets.Packet) error {
 	default:
 		return &ending{end: EndPolicy, code: v.Reason, rule: v.Rule}
 	}
+}
+
+func (p *pump) count(pkt *packets.Packet) {
+	p.clock.packet++
+	p.traffic.packets++
+	p.traffic.bytes += pkt.Size()
 }
 
 // forward leaves pkt in the run, which goes out with the next flush.

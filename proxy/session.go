@@ -25,12 +25,12 @@ func (c *conn) pump() *ending {
 	}
 	perPacket := c.policy.Limits.PacketTimeout
 	upPump := &pump{
-		conn: c, judge: c.up.take, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
+		conn: c, judge: &c.up, reader: c.reader, source: c.client, socket: c.wire, to: &c.toBroker, back: &c.toClient,
 		clock: readClock{perPacket: perPacket, idle: idle},
 		ends:  pumpEnds{direction: "up", sender: packets.Client, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
 	}
 	downPump := &pump{
-		conn: c, judge: c.down.take, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
+		conn: c, judge: &c.down, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
 		clock: readClock{perPacket: perPacket},
 		ends:  pumpEnds{direction: "down", sender: packets.Server, senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
 	}

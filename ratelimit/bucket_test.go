@@ -41,6 +41,21 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestPut gives back what was taken for nothing, and no more than a burst.
+func TestPut(t *testing.T) {
+	b := NewBucket(Rate{PerSecond: 1, Burst: 3})
+	b.Take(start, 3)
+	b.Put(2)
+	if !b.Take(start, 2) || b.Take(start, 1) {
+		t.Error("not what was given back is there")
+	}
+	b.Put(9)
+	if !b.Take(start, 3) || b.Take(start, 1) {
+		t.Error("not a burst is there")
+	}
+	NewBucket(Rate{}).Put(1)
+}
+
 func TestDelay(t *testing.T) {
 	const kib = 1 << 10
 	b := NewBucket(Rate{PerSecond: 64 * kib, Burst: 64 * kib})

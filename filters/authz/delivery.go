@@ -49,6 +49,11 @@ func (d *delivery) Filter(now time.Time, _ *filters.Session, p *packets.Packet) 
 	return filters.Withhold(decision.Rule)
 }
 
+// Passes reports whether p is a PUBLISH like the last one, which was allowed.
+func (d *delivery) Passes(_ time.Time, _ *filters.Session, p *packets.Packet) bool {
+	return p.Type == packets.PUBLISH && !p.Retain() && d.view.last.decision.Allowed && d.view.last.about(p)
+}
+
 // receive is Receive with a memory, as publish is for Publish.
 func (d *delivery) receive(now time.Time, p *packets.Packet) Decision {
 	last := &d.view.last

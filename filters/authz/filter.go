@@ -34,6 +34,11 @@ func (v *View) Filter(now time.Time, s *filters.Session, p *packets.Packet) filt
 	}
 }
 
+// Passes reports whether p is a PUBLISH like the last one, which was allowed.
+func (v *View) Passes(_ time.Time, _ *filters.Session, p *packets.Packet) bool {
+	return p.Type == packets.PUBLISH && !p.Retain() && len(p.Props) == 0 && v.last.decision.Allowed && v.last.about(p)
+}
+
 // lastDecision is the decision about the last PUBLISH of one direction. A
 // device publishes to the same topic again and again, and to compare names costs
 // a tenth of walking ten patterns: 16 instead of 165 ns (BenchmarkFilterAgain,

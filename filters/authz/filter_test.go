@@ -270,3 +270,50 @@ func TestFilterAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestPasses: the short way is for a message like the last one, which was
+// allowed, and never for one that something else hangs on.
+func TestPasses(t *testing.T) {
+	rules := func(edit func(*Rule)) []Rule {
+		r := Rule{Publish: true, Subscribe: true, Topics: ParseTopics("t", "u")}
+		edit(&r)
+		return []Rule{{Deny: true, Publish: true, Receive: true, Topics: ParseTopics("u")}, r}
+	}
+	same := func(*Rule) {}
+	for _, tt := range []struct {
+		name        string
+		first, next func() []byte
+		edit        func(*Rule)
+		want        bool
+	}{
+		{"the same", message0("t", 0, nil), message0("t", 0, nil), same, true},
+		{"another topic", message0("t", 0, nil), message0("u", 0, nil), same, false},
+		{"denied", message0("u", 0, nil), message0("u", 0, nil), same, false},
+		{"retained", message0("t", 1, nil), message0("t", 1, nil), same, false},
+		{"with a Response Topic", message0("t", 0, nil), message0("t", 0, responseTopic("x")), same, false},
+		{"sizes count", message0("t", 0, nil), message0("t", 0, nil), func(r *Rule) { r.Size = 5 }, false},
+	} {
+		policy, err := New(rules(tt.edit), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := user("bob")
+		up, down := policy.Open(s), policy.Deliveries().(filters.Opener).Open(s)
+		for name, f := range map[string]filters.Filter{"up": up, "down": down} {
+			first, next := parse(t, tt.first(), packets.V5), parse(t, tt.next(), packets.V5)
+			if f.(filters.Passer).Passes(time.Time{}, s, first) {
+				t.Errorf("%s, %s: the first passes", tt.name, name)
+			}
+			f.Filter(time.Time{}, s, first)
+			want := tt.want || name == "down" && len(next.Props) > 0 // which asks nobody to answer
+			if got := f.(filters.Passer).Passes(time.Time{}, s, next); got != want {
+				t.Errorf("%s, %s: %v, want %v", tt.name, name, got, want)
+			}
+		}
+	}
+}
+
+// message0 makes a PUBLISH with QoS 0.
+func message0(topic string, flags byte, props packets.Properties) func() []byte {
+	return func() []byte { return packets.AppendPublish(nil, packets.V5, flags, []byte(topic), 0, props, nil, 0) }
+}

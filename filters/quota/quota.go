@@ -88,6 +88,21 @@ func (c *session) Filter(now time.Time, s *filters.Session, p *packets.Packet) f
 	return v
 }
 
+// Passes reports whether p is within the quota, and takes it from there.
+func (c *session) Passes(now time.Time, _ *filters.Session, p *packets.Packet) bool {
+	if p.Type != packets.PUBLISH {
+		return true
+	}
+	if !c.messages.bucket.Take(now, 1) {
+		return false
+	}
+	if !c.bytes.bucket.Take(now, p.Size()) {
+		c.messages.bucket.Put(1)
+		return false
+	}
+	return true
+}
+
 // Close gives the quota back.
 func (c *session) Close() {
 	c.messages.bucket.Release()

@@ -178,6 +178,24 @@ func TestUnopened(t *testing.T) {
 	}
 }
 
+// TestShortWayTakesAll or nothing: a packet that is too large has not been a
+// message yet.
+func TestShortWayTakesAll(t *testing.T) {
+	s, now := newSession("user", "client"), time.Now()
+	f := New(Limits{Messages: slow(2), Bytes: slow(100), MessagesAction: Drop, BytesAction: Drop}, 10).Open(s).(filters.Passer)
+	for i, test := range []struct {
+		size   int
+		passes bool
+	}{{101, false}, {101, false}, {101, false}, {60, true}, {60, false}, {40, true}, {0, false}} {
+		if f.Passes(now, s, publish(0, test.size)) != test.passes {
+			t.Errorf("packet %d, of %d bytes, passes: %v", i, test.size, !test.passes)
+		}
+	}
+	if !f.Passes(now, s, &packets.Packet{Type: packets.PINGREQ}) {
+		t.Error("another packet does not pass")
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	fast := ratelimit.Rate{PerSecond: 1e9, Burst: 1e9}
 	s, now, p := newSession("user", "client"), time.Now(), publish(0, 60)

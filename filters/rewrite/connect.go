@@ -41,6 +41,11 @@ func (f *Credentials) Filter(_ time.Time, s *filters.Session, p *packets.Packet)
 	return filters.Verdict{Action: filters.Rewrite, Packet: packets.AppendConnect(nil, p.Version, &c)}
 }
 
+// Passes reports whether p is no CONNECT.
+func (f *Credentials) Passes(_ time.Time, _ *filters.Session, p *packets.Packet) bool {
+	return p.Type != packets.CONNECT
+}
+
 func refuse(rc packets.ReasonCode, rule string) filters.Verdict {
 	return filters.Verdict{Reason: rc, Rule: rule}
 }

@@ -108,9 +108,6 @@ var downChecks = [16][]check{
 // Filter makes the checks of p's type.
 func (f *filter) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	out := filters.Pass()
-	if p.Type == packets.PUBLISH && !f.down && f.usual(p) {
-		return out
-	}
 	if p.Broken != 0 {
 		out.Broken = f.tolerated(p.Broken)
 	}
@@ -134,11 +131,12 @@ func (f *filter) Filter(_ time.Time, s *filters.Session, p *packets.Packet) filt
 	return out
 }
 
-// usual reports whether p, a PUBLISH of the client, is one that no check finds
-// anything in: it spares most packets 56 of the 90 ns that Filter costs
-// (BenchmarkPublish0).
-func (f *filter) usual(p *packets.Packet) bool {
-	return p.ID == 0 && len(p.Props) == 0 && p.Broken == 0 && f.badTopic(p.Topic) == ""
+// Passes reports whether p is a PUBLISH that no check finds anything in.
+func (f *filter) Passes(_ time.Time, _ *filters.Session, p *packets.Packet) bool {
+	if p.Type != packets.PUBLISH || p.ID != 0 || p.Broken != 0 {
+		return false
+	}
+	return f.down || len(p.Props) == 0 && f.badTopic(p.Topic) == ""
 }
 
 // tolerated is what is to be noted of the checks that the codec let p fail.
