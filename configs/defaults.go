@@ -98,6 +98,7 @@ func (c *Config) completeListener(l *Listener) {
 		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
 		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)
 		t.OCSP = cmp.Or(t.OCSP, OCSPOff)
+		t.SessionTickets.complete()
 	}
 }
 

@@ -39,6 +39,7 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 		}
 		named(key(path, "client_ca"), &s.TLS.ClientCA)
 		named(key(path, "ocsp_ca"), &s.TLS.OCSPCA)
+		named(key(key(path, "session_tickets"), "key_file"), &s.TLS.SessionTickets.KeyFile)
 		for j := range s.TLS.CRL {
 			named(item(key(path, "crl"), j), &s.TLS.CRL[j])
 		}

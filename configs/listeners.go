@@ -67,6 +67,7 @@ func (l *loader) tls(path string, t *TLS) {
 			l.missing(key(at, "key"), "is required")
 		}
 	}
+	l.sessionTickets(key(path, "session_tickets"), &t.SessionTickets)
 	if l.unsure(key(path, "client_auth")) {
 		return
 	}

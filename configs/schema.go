@@ -83,6 +83,8 @@ type TLS struct {
 	OCSPURL string `yaml:"ocsp_url"` // the responder; "": the one that the certificate names
 	OCSPCA  string `yaml:"ocsp_ca"`  // file: whom to trust for a responder with https; "": the system's
 	Staple  bool   `yaml:"staple"`   // answers of OCSP about Certificates are sent along
+
+	SessionTickets SessionTickets `yaml:"session_tickets"`
 }
 
 // Certificate is a pair of PEM files.

@@ -34,6 +34,8 @@ type TLSOptions struct {
 	// Staple returns the answer of OCSP about Certificates[i] that goes to clients
 	// that ask for one; nil: none.
 	Staple func(i int) []byte
+
+	Tickets Tickets
 }
 
 // TLS is the server side of a listener's TLS.
@@ -42,6 +44,7 @@ type TLS struct {
 	plain *tls.Config // for all others
 
 	clients *clientAuth
+	tickets *ticketKeys // nil: those of crypto/tls, or none
 }
 
 // NewTLS returns a TLS with Go's choice of cipher suites and key exchanges,
@@ -55,6 +58,8 @@ func NewTLS(o TLSOptions) *TLS {
 		MinVersion:   max(o.MinVersion, tls.VersionTLS12),
 		ClientAuth:   o.ClientAuth,
 		ClientCAs:    o.ClientCAs,
+
+		SessionTicketsDisabled: o.Tickets.Disabled,
 	}
 	if o.Staple != nil {
 		// crypto/tls asks for certificates that may change only if it has no others.
@@ -68,6 +73,7 @@ func NewTLS(o TLSOptions) *TLS {
 	}
 	t := &TLS{mqtt: c.Clone(), plain: c, clients: clients}
 	t.mqtt.NextProtos = []string{alpnMQTT}
+	t.tickets = o.Tickets.ticketKeys(t.mqtt, t.plain)
 	return t
 }
 
@@ -76,6 +82,7 @@ func NewTLS(o TLSOptions) *TLS {
 // 3.2), and devices ask for many things. Whom a handshake asks about the client has
 // as long as the handshake has.
 func (t *TLS) configFor(hello *tls.ClientHelloInfo) *tls.Config {
+	t.tickets.rotate(time.Now())
 	c := t.plain
 	if slices.Contains(hello.SupportedProtos, alpnMQTT) {
 		c = t.mqtt

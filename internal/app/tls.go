@@ -21,17 +21,18 @@ var clientAuth = map[string]tls.ClientAuthType{
 }
 
 func (b *builder) buildTLS() {
-	for i, l := range b.config.Listeners {
+	for i := range b.config.Listeners {
 		var t *proxy.TLS
-		if l.TLS != nil {
-			t = b.listenerTLS(fmt.Sprintf("listeners[%d].tls", i), l.TLS)
+		if l := &b.config.Listeners[i]; l.TLS != nil {
+			t = b.listenerTLS(fmt.Sprintf("listeners[%d].tls", i), l)
 		}
 		b.tls = append(b.tls, t)
 	}
 }
 
-func (b *builder) listenerTLS(path string, t *configs.TLS) *proxy.TLS {
-	o := proxy.TLSOptions{MinVersion: tlsVersions[t.MinVersion], ClientAuth: clientAuth[t.ClientAuth]}
+func (b *builder) listenerTLS(path string, l *configs.Listener) *proxy.TLS {
+	t := l.TLS
+	o := proxy.TLSOptions{MinVersion: tlsVersions[t.MinVersion], ClientAuth: clientAuth[t.ClientAuth], Tickets: b.tickets(path, l)}
 	for i, pair := range t.Certificates {
 		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
 		if err != nil {
