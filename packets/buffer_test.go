@@ -137,27 +137,31 @@ func TestDrip(t *testing.T) {
 	}
 }
 
-// TestRelease shows that a Reader without a buffer goes on, and that one with
-// something to lose keeps it.
+// TestRelease shows that a Reader without a buffer goes on where it was.
 func TestRelease(t *testing.T) {
 	ping, publish := wire(`c000`), AppendPublish(nil, V311, 0, []byte("t"), 0, nil, make([]byte, 2*maxBuffer), 0)
+	subscribe := AppendSubscribe(nil, V311, 1, nil, []Subscription{{Filter: bytes.Repeat([]byte("f"), 2*maxKept)}})
 	r := NewReader(Client)
 	r.Version = V311
 	r.Release()
 	for _, test := range []struct {
-		name    string
-		b       []byte
-		drained bool
+		name string
+		b    []byte
+		kept int
 	}{
-		{"a packet", ping, true},
-		{"a packet and a half", append(bytes.Clone(ping), ping[0]), false},
-		{"the other half", ping[1:], true},
-		{"some of a payload", publish[:maxBuffer], true},
-		{"more of it", publish[maxBuffer : maxBuffer+1], true},
-		{"the rest", publish[maxBuffer+1:], true},
-		{"the next packet", ping, true},
+		{"a packet", ping, 0},
+		{"a packet and a half", append(bytes.Clone(ping), ping[0]), 1},
+		{"the other half", ping[1:], 0},
+		{"too much to be kept", subscribe[:maxKept+1], bufferSize},
+		{"and its rest", subscribe[maxKept+1:], 0},
+		{"some of a payload", publish[:maxBuffer], 0},
+		{"more of it", publish[maxBuffer : maxBuffer+1], 0},
+		{"the rest", publish[maxBuffer+1:], 0},
+		{"the next packet", ping, 0},
 	} {
-		r.Compact()
+		if !r.Room() {
+			r.Compact()
+		}
 		if err := r.Fill(bytes.NewReader(test.b)); err != nil {
 			t.Fatal(err)
 		}
@@ -171,32 +175,38 @@ func TestRelease(t *testing.T) {
 				t.Fatalf("%s: %v", test.name, err)
 			}
 		}
-		if r.Drained(true) != test.drained {
-			t.Errorf("%s: drained: %v", test.name, !test.drained)
+		if r.Release(); len(r.buf) != test.kept {
+			t.Errorf("%s: a buffer of %d bytes is kept, want %d", test.name, len(r.buf), test.kept)
 		}
-		r.Release()
-		if r.buf == nil != test.drained {
-			t.Errorf("%s: a buffer of %d bytes is kept", test.name, len(r.buf))
-		}
+	}
+	if r.Discard(); r.buf != nil {
+		t.Error("a buffer is kept")
 	}
 }
 
-// TestDrained has a source that brings as much as there is room for: it may
-// have kept some.
-func TestDrained(t *testing.T) {
+// TestDry has a source that brings as much as there is room for: it may have
+// kept some.
+func TestDry(t *testing.T) {
 	r := NewReader(Client)
-	r.Version = V311
-	r.Compact()
-	if err := r.Fill(bytes.NewReader(bytes.Repeat(wire(`c000`), bufferSize/2))); err != nil {
-		t.Fatal(err)
-	}
-	for range bufferSize / 2 {
-		if _, err := r.Next(); err != nil {
+	fill := func(src io.Reader) {
+		t.Helper()
+		r.Compact()
+		if err := r.Fill(src); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if r.Drained(true) || !r.Drained(false) {
-		t.Errorf("drained: %v if the source keeps bytes, %v if it does not", r.Drained(true), r.Drained(false))
+	fill(&scriptedReader{{"x", nil}})
+	if !r.Dry(true) || !r.Dry(false) {
+		t.Error("not dry after less than there was room for")
+	}
+	fill(bytes.NewReader(make([]byte, bufferSize)))
+	if r.Dry(true) || !r.Dry(false) {
+		t.Errorf("dry: %v if the source keeps bytes, %v if it does not", r.Dry(true), r.Dry(false))
+	}
+	r.Discard()
+	fill(&scriptedReader{{"x", io.EOF}})
+	if r.Dry(false) {
+		t.Error("dry with an error to tell")
 	}
 }
 

@@ -11,6 +11,9 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 const (
 	// bufferSize is how much is usually buffered at once, in bytes.
 	bufferSize = 32 << 10
+	// maxKept is how much of a packet that has begun is kept without a buffer, in
+	// bytes.
+	maxKept = 1 << 10
 	// maxBuffer is how much is buffered of a PUBLISH before it is streamed.
 	maxBuffer = 16 << 10
 	// MaxWhole bounds what has to be in memory at once, in bytes: every packet
@@ -188,7 +191,7 @@ func (r *Reader) Compact() {
 // arrived, never with a length that a peer has merely announced.
 func (r *Reader) size(n int) int {
 	switch size := len(r.buf); {
-	case size == 0:
+	case size < bufferSize:
 		return bufferSize
 	case n > size/2 && size < r.want: // one packet holds most of the buffer
 		return min(2*size, max(r.want, bufferSize))
@@ -199,20 +202,27 @@ func (r *Reader) size(n int) int {
 	}
 }
 
-// Drained reports whether all that has come has been returned. It is not what a
-// source had that keeps what it could not hand over, unless the last Fill has
-// brought less than there was room for.
-func (r *Reader) Drained(keeps bool) bool {
-	return r.r == r.w && r.err == nil && !(keeps && r.full)
+// Dry reports whether the last Fill brought all that its source had by then. Of a
+// source that keeps what there was no room for, that is known if there was some.
+func (r *Reader) Dry(keeps bool) bool { return r.err == nil && !(keeps && r.full) }
+
+// Release gives the buffer back for the time that nothing comes. What Next and
+// Run returned is no longer valid, and a new Run begins.
+func (r *Reader) Release() {
+	unread := r.buf[r.r:r.w]
+	if len(unread) > maxKept {
+		return
+	}
+	buf := r.buf
+	r.buf, r.r, r.w, r.mark = append([]byte(nil), unread...), 0, len(unread), 0
+	giveBuffer(buf)
 }
 
-// Release gives the buffer back, if all that has come has been returned. What
-// Next and Run returned is no longer valid.
-func (r *Reader) Release() {
-	if r.r == r.w {
-		giveBuffer(r.buf)
-		r.buf, r.r, r.w, r.mark = nil, 0, 0, 0
-	}
+// Discard gives the buffer back with what is in it. The Reader is of no use any
+// more.
+func (r *Reader) Discard() {
+	giveBuffer(r.buf)
+	*r = Reader{}
 }
 
 func newBuffer(size int) []byte {

@@ -56,8 +56,7 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 		case !errors.Is(err, packets.ErrShort):
 			return nil, connectError(err)
 		}
-		c.reader.Compact()
-		if err := c.reader.Fill(c.client); err != nil {
+		if err := c.wire.feed(c.client); err != nil {
 			return nil, readConnectError(err)
 		}
 	}

@@ -1,6 +1,9 @@
 package proxy
 
-import "sync"
+import (
+	"io"
+	"sync"
+)
 
 // aheadSize is how much is read at once. Many small records come with one
 // system call, where crypto/tls by itself would read little more than a record
@@ -46,12 +49,36 @@ func (a *ahead) read(b []byte) int {
 	return n
 }
 
-// await returns when something has been read ahead.
+// discard gives the buffer back with what is left.
+func (a *ahead) discard() {
+	a.r, a.w = 0, 0
+	a.release()
+}
+
+// feed fills the reader once from src, which is w or TLS over it. What the reader
+// returned before is no longer valid.
+func (w *wire) feed(src io.Reader) error {
+	if w.reader.Dry(w.records) {
+		if err := w.await(); err != nil {
+			return err
+		}
+	}
+	if !w.reader.Room() {
+		w.reader.Compact()
+	}
+	return w.reader.Fill(src)
+}
+
+// await returns when something has been read ahead. Until then the reader has no
+// buffer either.
 func (w *wire) await() error {
 	if !w.ahead.none() {
 		return nil
 	}
-	return w.fill()
+	w.awaiting = true
+	err := w.fill()
+	w.awaiting = false
+	return err
 }
 
 // fill reads ahead once.
@@ -78,10 +105,15 @@ func (w *wire) read(b []byte) (int, error) {
 
 // waits is called when nothing more is at hand.
 func (w *wire) waits() error {
-	if w.beforeWait == nil {
-		return nil
+	if w.beforeWait != nil {
+		if err := w.beforeWait(); err != nil {
+			return err
+		}
 	}
-	return w.beforeWait()
+	if w.awaiting {
+		w.reader.Release()
+	}
+	return nil
 }
 
 func (w *wire) Read(b []byte) (int, error) {

@@ -76,7 +76,7 @@ func (c *conn) credentials() filters.Credentials {
 		ClientID:    c.sess.ClientID,
 		Username:    string(c.connect.Username),
 		HasUsername: c.connect.HasUsername,
-		Password:    filters.Secret(c.connect.Password),
+		Password:    filters.Secret(bytes.Clone(c.connect.Password)), // who is asked may still read it when the buffer is another's
 		HasPassword: c.connect.HasPassword,
 		AuthMethod:  c.auth.method,
 		Certificate: c.sess.Certificate,
@@ -162,8 +162,7 @@ func (c *conn) readAuth() ([]byte, error) {
 		case !errors.Is(err, packets.ErrShort):
 			return nil, connectError(err)
 		}
-		c.reader.Compact()
-		if err := c.reader.Fill(c.client); err != nil {
+		if err := c.wire.feed(c.client); err != nil {
 			return nil, readConnectError(err)
 		}
 	}

@@ -64,8 +64,10 @@ func (c *conn) dial(connect []byte) error {
 	if err != nil {
 		return err
 	}
+	c.brokerReader = packets.NewReader(packets.Server)
+	c.brokerReader.Version, c.brokerReader.Lax = c.sess.Version, c.policy.LaxDown
 	c.mu.Lock()
-	c.broker = newWire(socket)
+	c.broker = newWire(socket, c.brokerReader)
 	c.mu.Unlock()
 	c.toBroker.out = c.broker
 	if err := c.setDeadline(socket, c.policy.Limits.ConnectTimeout); err != nil {
@@ -78,11 +80,8 @@ func (c *conn) dial(connect []byte) error {
 // readConnack reads the broker's answer, which must be the first packet
 // [MQTT-3.2.0-1].
 func (c *conn) readConnack() (*packets.Packet, error) {
-	r := packets.NewReader(packets.Server)
-	r.Version, r.Lax = c.sess.Version, c.policy.LaxDown
-	c.brokerReader = r
 	for {
-		p, err := r.Next()
+		p, err := c.brokerReader.Next()
 		switch {
 		case err == nil && p.Type != packets.CONNACK:
 			return nil, errors.New("the broker did not begin with a CONNACK")
@@ -91,8 +90,7 @@ func (c *conn) readConnack() (*packets.Packet, error) {
 		case !errors.Is(err, packets.ErrShort):
 			return nil, err
 		}
-		r.Compact()
-		if err := r.Fill(c.broker.Conn); err != nil {
+		if err := c.broker.feed(c.broker); err != nil {
 			return nil, err
 		}
 	}

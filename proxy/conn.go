@@ -56,8 +56,9 @@ type conn struct {
 }
 
 func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn {
-	w := newWire(raw)
-	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: packets.NewReader(packets.Client)}
+	r := packets.NewReader(packets.Client)
+	w := newWire(raw, r)
+	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: r}
 	c.life, c.endLife = context.WithCancel(context.Background())
 	c.sess.RemoteAddr = remote
 	c.sess.Listener = p.Listener
@@ -83,6 +84,10 @@ func (c *conn) live() {
 		o.Checked(violation.Check.String(), "refused")
 	}
 	c.auditEnd(e)
+	c.wire.discard() // last: what is logged of a CONNECT lies in a buffer
+	if c.broker != nil {
+		c.broker.discard()
+	}
 }
 
 func (c *conn) run() (e *ending) {

@@ -26,7 +26,6 @@ type pump struct {
 	now     time.Time // when bytes were last read or written
 	replies []byte    // for the sender
 	held    bool      // to is ours: a PUBLISH is being streamed
-	waiting bool      // for bytes, with nothing of a packet in reader
 	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
 }
@@ -214,21 +213,12 @@ func (p *pump) discard(pkt *packets.Packet) error {
 
 // fill reads once.
 func (p *pump) fill() error {
-	if p.reader.Drained(p.socket.records) {
-		p.waiting = true
-		err := p.socket.await()
-		p.waiting = false
-		if err != nil {
-			return err
-		}
-	}
 	if !p.reader.Room() {
 		if err := p.flush(); err != nil {
 			return err
 		}
-		p.reader.Compact()
 	}
-	err := p.reader.Fill(p.source)
+	err := p.socket.feed(p.source)
 	p.now = time.Now()
 	return err
 }
@@ -238,9 +228,6 @@ func (p *pump) fill() error {
 func (p *pump) beforeWait() error {
 	if err := p.flush(); err != nil {
 		return err
-	}
-	if p.waiting {
-		p.reader.Release()
 	}
 	return p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial())
 }

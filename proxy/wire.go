@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 const (
@@ -22,16 +24,18 @@ type wire struct {
 	net.Conn
 	file       descriptor
 	ahead      ahead
-	records    bool         // TLS runs over it
-	beforeWait func() error // called when nothing more is at hand; nil: none
+	records    bool            // TLS runs over it
+	reader     *packets.Reader // of what it brings
+	awaiting   bool            // the reader is not filling
+	beforeWait func() error    // called when nothing more is at hand; nil: none
 
 	timeout  time.Duration             // for a write; zero: the socket's deadline stays as it is
 	deadline time.Time                 // of writes; used by one writer at a time
 	last     atomic.Pointer[time.Time] // of all writes to come, once set
 }
 
-func newWire(c net.Conn) *wire {
-	w := &wire{Conn: c}
+func newWire(c net.Conn, r *packets.Reader) *wire {
+	w := &wire{Conn: c, reader: r}
 	w.open()
 	return w
 }
@@ -79,7 +83,8 @@ func (w *wire) hurry() {
 func (w *wire) drain() {
 	defer w.Conn.Close()
 	_ = w.SetReadDeadline(time.Now().Add(lingerTime))
-	buf := make([]byte, 4<<10)
+	w.ahead.r, w.ahead.w = 0, 0
+	buf := w.ahead.room()
 	for total := 0; total < lingerBytes; {
 		n, err := w.Conn.Read(buf)
 		if err != nil {
@@ -87,6 +92,12 @@ func (w *wire) drain() {
 		}
 		total += n
 	}
+}
+
+// discard gives back the buffers of a wire that is of no use any more.
+func (w *wire) discard() {
+	w.ahead.discard()
+	w.reader.Discard()
 }
 
 // closeWrite ends our direction of the connections, TLS and what is below it,

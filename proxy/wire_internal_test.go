@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 // readConn is a connection that can only be read.
@@ -37,7 +39,7 @@ func TestRecords(t *testing.T) {
 		"half of each": iotest.HalfReader(bytes.NewReader(stream)),
 		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
 	} {
-		w := newWire(readConn{Reader: src})
+		w := newWire(readConn{Reader: src}, packets.NewReader(packets.Client))
 		w.records = true
 		var got []byte
 		for {
@@ -79,7 +81,7 @@ func socketPair(t *testing.T) (*wire, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { far.Close(); near.Close() })
-	return newWire(near), far.(*net.TCPConn)
+	return newWire(near, packets.NewReader(packets.Client)), far.(*net.TCPConn)
 }
 
 // TestWaits shows that beforeWait is called when nothing is at hand, and that

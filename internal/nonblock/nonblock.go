@@ -54,5 +54,5 @@ func result(n uintptr, errno syscall.Errno) (int, syscall.Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), 0 //nolint:gosec // G115: at most the length of a slice
+	return int(n), 0
 }
