@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,6 +33,11 @@ func TestConfigs(t *testing.T) {
 		c, err := configs.Load(at.File, nil)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for limit, v := range reflect.ValueOf(c.Limits).Fields() {
+			if v.IsZero() {
+				t.Errorf("limits: %s is off", limit.Name)
+			}
 		}
 		if policy == 0 && len(c.Authz.Rules) != 1000 {
 			t.Errorf("%d rules", len(c.Authz.Rules))

@@ -40,7 +40,7 @@ func (c *client) visit(resume bool) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // a quick peer has closed before
+	defer s.Close()
 	c.took.add(time.Since(start))
 	if t, ok := s.Conn.(*tls.Conn); ok && resume && !t.ConnectionState().DidResume {
 		return errNotResumed
