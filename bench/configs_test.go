@@ -34,11 +34,7 @@ func TestConfigs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for limit, v := range reflect.ValueOf(c.Limits).Fields() {
-			if v.IsZero() {
-				t.Errorf("limits: %s is off", limit.Name)
-			}
-		}
+		checkLimits(t, reflect.ValueOf(c.Limits))
 		if policy == 0 && len(c.Authz.Rules) != 1000 {
 			t.Errorf("%d rules", len(c.Authz.Rules))
 		}
@@ -50,6 +46,18 @@ func TestConfigs(t *testing.T) {
 		}
 		if behind := strings.Contains(string(text), at.Sink); behind == (name == "mosquitto") {
 			t.Errorf("%s has the sink behind it: %v", name, behind)
+		}
+	}
+}
+
+// checkLimits: no limit is off, and so no rate.
+func checkLimits(t *testing.T, limits reflect.Value) {
+	t.Helper()
+	for limit, v := range limits.Fields() {
+		if v.Kind() == reflect.Struct {
+			checkLimits(t, v)
+		} else if v.IsZero() {
+			t.Errorf("%v: %s is off", limits.Type(), limit.Name)
 		}
 	}
 }
