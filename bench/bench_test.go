@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -76,6 +77,23 @@ func TestFailure(t *testing.T) {
 				t.Errorf("measured %+v without a connection", m)
 			}
 		})
+	}
+}
+
+// TestFailed: who waits for other clients is told that one has failed.
+func TestFailed(t *testing.T) {
+	failure := errors.New("failed")
+	s := scenario{clients: 2, load: func(j *job, c *client) (int, error) {
+		if c.number > 0 {
+			return 0, failure
+		}
+		for range fanWindow { // nobody gives a place back
+			<-j.fan.free
+		}
+		return 0, j.fan.publish(j, c)
+	}}
+	if _, err := s.measure(direct(t), time.Second); !errors.Is(err, failure) {
+		t.Errorf("%v, want %v", err, failure)
 	}
 }
 
