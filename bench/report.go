@@ -22,7 +22,7 @@ type report struct {
 func newReport(peers []*peer, all []measurement, failed error) *report {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // left out if it cannot be read
 	r := &report{
-		Command: strings.Join(os.Args, " "),
+		Command: strings.Join(append([]string{"bench"}, os.Args[1:]...), " "),
 		Machine: fmt.Sprintf("%s, %d processors, %s, Linux %s",
 			runtime.Version(), runtime.NumCPU(), runtime.GOARCH, strings.TrimSpace(string(kernel))),
 		Measurements: all,
