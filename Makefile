@@ -62,8 +62,9 @@ bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-peers
-bench-peers: build ## Measure CPU per message beside HAProxy (Linux; apt-get install haproxy)
-	$(GO) run ./bench -peers direct,haproxy,bin/mqttward $(BENCHFLAGS)
+bench-peers: build ## Measure CPU, latency and memory beside HAProxy, nginx, stunnel and Mosquitto (Linux); installs them
+	./bench/install.sh
+	$(GO) run ./bench $(BENCHFLAGS)
 
 .PHONY: demo
 demo: ## Show the proxy at work in front of an embedded broker

@@ -1,74 +1,123 @@
 package main
 
 import (
+	"errors"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestScenarios runs the load against the sink: what is measured with, works.
-func TestScenarios(t *testing.T) {
+// direct serves a sink and returns it as a peer.
+func direct(t *testing.T) *peer {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan struct{})
+	broker, served := new(sink), make(chan struct{})
 	go func() {
 		defer close(served)
-		serveSink(l)
+		broker.serve(l)
 	}()
-	p := &peer{name: "direct", address: l.Addr().String()}
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-served
+	})
+	return &peer{name: "direct", address: l.Addr().String(), sink: broker}
+}
+
+// TestScenarios runs the load against the sink: what is measured with, works.
+func TestScenarios(t *testing.T) {
+	p := direct(t)
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
+			s.clients = min(s.clients, 60)
+			s.messages = min(s.messages, 2*s.clients)
+			s.settle = min(s.settle, 1)
 			m, err := s.measure(p, 10*time.Millisecond)
+			if s.denied {
+				if err == nil || !strings.Contains(err.Error(), "that no rule allows have reached the broker") {
+					t.Errorf("the sink has rules: %v", err)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Messages < s.clients || m.Seconds <= 0 {
+			if s.messages > 0 && m.Messages != s.messages {
+				t.Errorf("%d messages, want %d", m.Messages, s.messages)
+			}
+			if m.Messages < s.clients-1 || m.Seconds <= 0 { // one that publishes to the others has none
 				t.Errorf("%d messages of %d clients in %v s", m.Messages, s.clients, m.Seconds)
+			}
+			oneWay := strings.Contains(s.name, "one-way")
+			if (m.Latency == nil) != oneWay || m.Latency != nil && m.Latency.P50 <= 0 {
+				t.Errorf("latency %+v", m.Latency)
 			}
 		})
 	}
-	_ = l.Close()
-	<-served
 }
 
-func TestParseStat(t *testing.T) {
-	const rest = " S 1 2 3 4 5 6 7 8 9 10 250 125 0 0 20 0"
-	for _, name := range []string{"1 (mqttward)", "1 (a) R 7 (b c)"} {
-		got, err := parseStat(name + rest)
-		if want := 3750 * time.Millisecond; err != nil || got != want {
-			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
-		}
-	}
-	for _, stat := range []string{"", "1 (x) S 1 2", "1 (x)" + strings.ReplaceAll(rest, "250", "x")} {
-		if got, err := parseStat(stat); err == nil {
-			t.Errorf("%q gave %v", stat, got)
-		}
-	}
-	if _, err := cpuOf(os.Getpid()); err != nil {
-		t.Error(err)
+// TestFailure: one client that fails ends the scenario for all, and its error
+// is told.
+func TestFailure(t *testing.T) {
+	p := direct(t)
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			s.clients, s.settle = min(s.clients, 10), 0
+			s.prepare = func(c *client) error {
+				if c.number < s.clients-1 {
+					return nil
+				}
+				c.peer = &peer{address: "127.0.0.1:0"} // for those that open connections of their own
+				return c.Close()
+			}
+			if m, err := s.measure(p, 50*time.Millisecond); err == nil {
+				t.Errorf("measured %+v without a connection", m)
+			}
+		})
 	}
 }
 
-func TestTable(t *testing.T) {
-	var all []measurement
-	for round, cpu := range []float64{1, 9, 2} {
-		all = append(all,
-			measurement{"load", "direct", round, 4e6, 1, 0},
-			measurement{"load", reference, round, 1e6, 2, 2 * cpu},
-			measurement{"load", "bin/mqttward", round, 1e6, 4, cpu + float64(round)},
-		)
+// TestFailed: who waits for other clients is told that one has failed.
+func TestFailed(t *testing.T) {
+	failure := errors.New("failed")
+	s := scenario{clients: 2, load: func(j *job, c *client) (int, error) {
+		if c.number > 0 {
+			return 0, failure
+		}
+		for range fanWindow { // nobody gives a place back
+			<-j.fan.free
+		}
+		return 0, j.fan.publish(j, c)
+	}}
+	if _, err := s.measure(direct(t), time.Second); !errors.Is(err, failure) {
+		t.Errorf("%v, want %v", err, failure)
 	}
-	var b strings.Builder
-	printTable(&b, all)
-	want := `| load | direct |  |  | 4000000 |
-| load | haproxy | 4.00 |  | 500000 |
-| load | bin/mqttward | 4.00 | 0.56 (0.50–1.00) | 250000 |
-`
-	if _, rows, _ := strings.Cut(b.String(), "--:|\n"); rows != want {
-		t.Errorf("got\n%s\nwant\n%s", rows, want)
+}
+
+func TestMeets(t *testing.T) {
+	ours, other, none := &peer{name: "bin/mqttward", pid: 1}, &peer{name: reference, pid: 1}, &peer{name: "direct"}
+	tests := []struct {
+		name  string
+		s     scenario
+		p     *peer
+		round int
+		want  bool
+	}{
+		{"traffic", scenario{}, none, 1, true},
+		{"denied by us", scenario{denied: true}, ours, 1, true},
+		{"denied by none but us", scenario{denied: true}, other, 1, false},
+		{"our policy", scenario{policy: 10}, ours, 1, true},
+		{"no policy", scenario{policy: 10}, other, 1, false},
+		{"memory", scenario{settle: 1}, other, 0, true},
+		{"memory once", scenario{settle: 1}, other, 1, false},
+		{"memory of nobody", scenario{settle: 1}, none, 0, false},
+	}
+	for _, tt := range tests {
+		if got := tt.s.meets(tt.p, tt.round); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }

@@ -1,60 +1,46 @@
 package main
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
 
 const (
-	// grace is how much longer than asked for anything may take.
-	grace = 10 * time.Second
 	// maxMessages bounds what one client sends at a time.
 	maxMessages = 20_000_000
+
+	smallPayload = 64 // bytes
 )
 
-// load is what a client does with its connection c to p until the time is
-// over. It returns how many messages, or connections of its own, it saw
-// through.
-type load func(p *peer, c *stream, until time.Time) (int, error)
-
-// scenario is a shape of traffic.
-type scenario struct {
-	name    string
-	clients int
-	load    load
-}
-
-var scenarios = []scenario{
-	{"1 client, ping-pong, QoS 1", 1, windowed(1)},
-	{"50 clients, window of 20, QoS 1", 50, windowed(20)},
-	{"1 client, one-way, QoS 0, a packet per write", 1, oneWay(1)},
-	{"1 client, one-way, QoS 0, 32 packets per write", 1, oneWay(32)},
-	{"4 clients, full TLS handshake, CONNECT, DISCONNECT", 4, reconnect},
+// job is one run of a scenario.
+type job struct {
+	start, until time.Time
+	messages     int // of each client; zero: until the time is over
+	clients      int
+	fan          *fan          // of a fan-out
+	failed       chan struct{} // closed when a client has failed
 }
 
 // more tells a client that has sent n messages whether to send another. The
 // first is always sent.
-func more(n int, until time.Time) bool {
-	return n == 0 || n < maxMessages && time.Now().Before(until)
-}
-
-func appendPublish(dst []byte, qos byte, id uint16) []byte {
-	return packets.AppendPublish(dst, version, qos<<1, []byte("plant/line-1/bench/temperature"), id, nil, make([]byte, 64), 0)
+func (j *job) more(n int) bool {
+	if j.messages > 0 {
+		return n < j.messages
+	}
+	return n == 0 || n < maxMessages && time.Now().Before(j.until)
 }
 
 // windowed publishes with QoS 1 and keeps window messages on their way, each
 // written by itself, as devices do.
 func windowed(window int) load {
-	return func(_ *peer, c *stream, until time.Time) (acked int, err error) {
+	return func(j *job, c *client) (acked int, err error) {
+		sentAt := make([]time.Time, window) // a ring: acknowledgements come in order
 		for sent := 0; ; acked++ {
-			for sent-acked < window && more(sent, until) {
-				c.out = appendPublish(c.out, 1, uint16(sent%0xffff)+1)
+			for sent-acked < window && j.more(sent) {
+				sentAt[sent%window] = time.Now()
+				c.out = c.publish(c.out, 1, uint16(sent%0xffff)+1, smallPayload)
 				if err := c.flush(); err != nil {
 					return acked, err
 				}
@@ -66,6 +52,7 @@ func windowed(window int) load {
 			if err := c.expect(packets.PUBACK); err != nil {
 				return acked, err
 			}
+			c.took.add(time.Since(sentAt[acked%window]))
 		}
 	}
 }
@@ -73,12 +60,12 @@ func windowed(window int) load {
 // oneWay publishes with QoS 0, batch messages per write. The answer to a last
 // PINGREQ says that all have gone through.
 func oneWay(batch int) load {
-	var run []byte
-	for range batch {
-		run = appendPublish(run, 0, 0)
-	}
-	return func(_ *peer, c *stream, until time.Time) (sent int, err error) {
-		for ; more(sent, until); sent += batch {
+	return func(j *job, c *client) (sent int, err error) {
+		var run []byte
+		for range batch {
+			run = c.publish(run, 0, 0, smallPayload)
+		}
+		for ; j.more(sent); sent += batch {
 			if _, err := c.Write(run); err != nil {
 				return sent, err
 			}
@@ -88,47 +75,16 @@ func oneWay(batch int) load {
 	}
 }
 
-// reconnect opens and ends one connection after the other.
-func reconnect(p *peer, _ *stream, until time.Time) (n int, err error) {
-	for ; more(n, until); n++ {
-		c, err := connect(p, time.Now().Add(grace))
-		if err != nil {
-			return n, err
-		}
-		c.out = packets.AppendDisconnect(c.out, version, packets.Success)
-		err = c.flush()
-		_ = c.Close() // a quick peer has closed before
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
+// trespass has a client publish what no rule allows.
+func trespass(c *client) error {
+	c.topic = []byte(deniedTopic)
+	return nil
 }
 
-// clientIDs makes the client identifier of each connection its own.
-var clientIDs atomic.Uint32
-
-// connect opens a connection that lasts until the deadline, and waits until
-// the broker has accepted it.
-func connect(p *peer, deadline time.Time) (*stream, error) {
-	conn, err := net.Dial("tcp", p.address)
-	if err != nil {
-		return nil, err
+// undelivered is the error of what reached the sink and was to be denied.
+func undelivered(n int64) error {
+	if n == 0 {
+		return nil
 	}
-	if p.tls != nil {
-		conn = tls.Client(conn, p.tls)
-	}
-	c := &stream{Conn: conn, reader: packets.NewReader(packets.Server)}
-	c.reader.Version = version
-	c.out = packets.AppendConnect(nil, version, &packets.Connect{
-		Level: byte(version), CleanStart: true,
-		ClientID:    fmt.Appendf(nil, "bench-%d", clientIDs.Add(1)),
-		HasUsername: true, Username: []byte("bench"),
-		HasPassword: true, Password: []byte("bench"),
-	})
-	if err := errors.Join(c.SetDeadline(deadline), c.expect(packets.CONNACK)); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return c, nil
+	return fmt.Errorf("%d messages that no rule allows have reached the broker", n)
 }

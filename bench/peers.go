@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,8 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/mqttward/mqttward/internal/pki"
 )
 
 // peer is what the clients talk to: a proxy, or the sink itself.
@@ -25,7 +22,12 @@ type peer struct {
 	address       string
 	tls           *tls.Config // nil: plaintext
 	pid           int         // zero: no process of its own
+	sink          *sink       // behind it
+	stop          func()      // ends it, and waits for that
 }
+
+// isOurs reports whether p is a build of mqttward, which is named by its path.
+func (p *peer) isOurs() bool { return strings.Contains(p.name, "/") }
 
 func (p *peer) cpu() (time.Duration, error) {
 	if p.pid == 0 {
@@ -34,31 +36,28 @@ func (p *peer) cpu() (time.Duration, error) {
 	return cpuOf(p.pid)
 }
 
+func (p *peer) resident() (int, error) {
+	if p.pid == 0 {
+		return 0, nil
+	}
+	return residentOf(p.pid)
+}
+
 // launcher starts peers in front of one sink.
 type launcher struct {
 	ctx       context.Context //nolint:containedctx // its end is that of the processes
 	processes sync.WaitGroup
-	sink      string // address
+	sink      *sink
+	address   string // of the sink
 	dir       string // of all that the proxies read and write
 	tls       *tls.Config
 }
 
-// start starts the peers of these names. The error says which cannot be had,
-// and why.
-func (l *launcher) start(names string) (peers []*peer, missing error) {
+// startAll starts the peers of these names. The error says which cannot be
+// had, and why.
+func (l *launcher) startAll(names string) (peers []*peer, missing error) {
 	for name := range strings.SplitSeq(names, ",") {
-		p := &peer{name: name, tls: l.tls}
-		var err error
-		switch {
-		case name == "direct":
-			p.address, p.tls, p.version = l.sink, nil, "no proxy, no TLS"
-		case name == reference: // where Debian has it, which is not on everybody's path
-			err = l.startProxy(p, haproxyConfig, "-v", "/usr/sbin/haproxy", "-db", "-f")
-		case strings.Contains(name, "/"):
-			err = l.startProxy(p, mqttwardConfig, "version", name, "run", "-c")
-		default:
-			err = errors.New("no such peer")
-		}
+		p, err := l.start(name, 0)
 		if err != nil {
 			missing = errors.Join(missing, fmt.Errorf("%s is not measured: %w", name, err))
 			continue
@@ -68,21 +67,43 @@ func (l *launcher) start(names string) (peers []*peer, missing error) {
 	return peers, missing
 }
 
-// startProxy runs command with a configuration file as its last argument.
-func (l *launcher) startProxy(p *peer, config, version string, command ...string) error {
-	printed, err := exec.CommandContext(l.ctx, command[0], version).Output() //nolint:gosec // G204: the user's choice
-	if err != nil {
+// start starts one peer. A policy is that many rules and users of mqttward;
+// zero is its usual one.
+func (l *launcher) start(name string, policy int) (*peer, error) {
+	p := &peer{name: name, tls: l.tls, sink: l.sink, stop: func() {}}
+	if name == "direct" {
+		p.address, p.tls, p.version = l.address, nil, "no proxy, no TLS"
+		return p, nil
+	}
+	s, known := others[name]
+	if p.isOurs() {
+		var err error
+		if s, err = l.mqttward(name, policy); err != nil {
+			return nil, err
+		}
+	} else if !known {
+		return nil, errors.New("no such peer")
+	}
+	return p, l.run(p, s)
+}
+
+// run starts the process of p, with a configuration file as its last argument.
+func (l *launcher) run(p *peer, s software) (err error) {
+	if p.version, err = s.printed(l.ctx); err != nil {
 		return err
 	}
-	p.version, _, _ = strings.Cut(string(printed), "\n")
 	if p.address, err = freeAddress(); err != nil {
 		return err
 	}
 	file := filepath.Join(l.dir, strings.ReplaceAll(p.address, ":", "-")+".conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, p.address, l.sink, l.dir), 0o600); err != nil {
+	config, err := s.configure(setting{Address: p.address, Sink: l.address, Dir: l.dir, File: file})
+	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(l.ctx, command[0], append(command[1:], file)...) //nolint:gosec // G204: the user's choice
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(l.ctx, s.command[0], append(s.command[1:len(s.command):len(s.command)], file)...) //nolint:gosec // G204: the user's choice
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	var output bytes.Buffer
@@ -96,9 +117,12 @@ func (l *launcher) startProxy(p *peer, config, version string, command ...string
 		defer close(ended)
 		_ = cmd.Wait()
 	})
-	if !answers(p.address, ended) {
-		_ = cmd.Cancel()
+	p.stop = func() {
+		_ = cmd.Cancel() // it may have ended
 		<-ended
+	}
+	if !answers(p.address, ended) {
+		p.stop()
 		return fmt.Errorf("it does not serve: %s", &output)
 	}
 	return nil
@@ -114,7 +138,7 @@ func answers(address string, ended <-chan struct{}) bool {
 		select {
 		case <-ended:
 			return false
-		case <-time.After(grace / 1000):
+		case <-time.After(3 * grace / 1000):
 		}
 	}
 	return false
@@ -127,29 +151,4 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// writeFiles writes what the proxies share, and keeps what the clients need.
-// These offer X25519 only: the hybrid key exchange, which OpenSSL 3.0 does not
-// know, would be compared with a cheaper one.
-func (l *launcher) writeFiles() error {
-	ca, err := pki.NewCA("mqttward bench")
-	if err != nil {
-		return err
-	}
-	cert, key, err := ca.Issue(pki.Options{CN: "bench", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.PEM())
-	l.tls = &tls.Config{
-		RootCAs: roots, ServerName: "127.0.0.1",
-		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519},
-	}
-	return errors.Join(
-		pki.Write(l.dir, "server", cert, key),
-		os.WriteFile(filepath.Join(l.dir, "server.pem"), append(cert, key...), 0o600),
-		os.WriteFile(filepath.Join(l.dir, "users"), []byte(users), 0o600),
-	)
 }

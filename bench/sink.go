@@ -2,61 +2,35 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mqttward/mqttward/packets"
 )
 
-// version is the protocol version of all traffic: what most devices speak.
-const version = packets.V311
+// sink is the broker behind the proxies. It acknowledges, and delivers with
+// QoS 0 to those who subscribed to the very topic; there is nothing else that
+// it does. It looks into nothing that the load does not send.
+type sink struct {
+	published atomic.Int64
 
-// stream is one end of an MQTT connection.
-type stream struct {
-	net.Conn
-	reader *packets.Reader
-	out    []byte // written before the next read that waits
+	mu          sync.RWMutex
+	subscribers map[string][]*session
 }
 
-// next returns the next packet, which is valid until the call after it.
-func (s *stream) next() (*packets.Packet, error) {
-	for {
-		p, err := s.reader.Next()
-		if !errors.Is(err, packets.ErrShort) {
-			return p, err
-		}
-		if err := s.flush(); err != nil {
-			return nil, err
-		}
-		s.reader.Compact()
-		if err := s.reader.Fill(s.Conn); err != nil {
-			return nil, err
-		}
-	}
+// session is the sink's end of a connection. Its packets are answered by one
+// goroutine; others deliver to it.
+type session struct {
+	stream // but for out and writing, of the goroutine that reads
+
+	mu  sync.Mutex // of out and writing
+	due []*session // those to whom something was appended since the last flush
 }
 
-func (s *stream) flush() error {
-	if len(s.out) == 0 {
-		return nil
-	}
-	_, err := s.Write(s.out)
-	s.out = s.out[:0]
-	return err
-}
-
-// expect reads the next packet, which must be a t and no refusal.
-func (s *stream) expect(t packets.Type) error {
-	p, err := s.next()
-	if err == nil && (p.Type != t || p.Reason != packets.Success) {
-		err = fmt.Errorf("%v (%v) came instead of %v", p.Type, p.Reason, t)
-	}
-	return err
-}
-
-// serveSink is a broker that delivers nothing until l is closed, and waits for
-// its sessions then. It acknowledges all that a read brought in one write.
-func serveSink(l net.Listener) {
+// serve answers until l is closed, and waits for its sessions then.
+func (k *sink) serve(l net.Listener) {
+	k.subscribers = map[string][]*session{}
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	for {
@@ -65,28 +39,115 @@ func serveSink(l net.Listener) {
 			return
 		}
 		sessions.Go(func() {
+			s := &session{stream: stream{Conn: c, reader: packets.NewReader(packets.Client)}}
 			defer c.Close()
-			s := &stream{Conn: c, reader: packets.NewReader(packets.Client)}
-			for s.answer() == nil {
+			defer k.forget(s)
+			for k.answer(s) == nil {
 			}
 		})
 	}
 }
 
-func (s *stream) answer() error {
-	p, err := s.next()
+// answer reads and answers one packet. What a read brought is answered, and
+// delivered, with one write for each receiver.
+func (k *sink) answer(s *session) error {
+	p, err := s.reader.Next()
+	if errors.Is(err, packets.ErrShort) {
+		return errors.Join(s.flushDue(), s.fill())
+	}
 	if err != nil {
 		return err
 	}
 	switch p.Type {
 	case packets.CONNECT:
-		s.out = packets.AppendConnack(s.out, version, false, packets.Success, nil)
+		s.append(s, func(out []byte) []byte {
+			return packets.AppendConnack(out, version, false, packets.Success, nil)
+		})
+	case packets.SUBSCRIBE:
+		s.append(s, func(out []byte) []byte {
+			return packets.AppendSuback(out, version, p.ID, nil, k.subscribe(s, p))
+		})
 	case packets.PUBLISH:
-		if p.QoS() == 1 {
-			s.out = packets.AppendAck(s.out, version, packets.PUBACK, p.ID, packets.Success)
+		if p.Rest > 0 {
+			s.reader.Gather()
+			return nil
 		}
+		k.publish(s, p)
 	case packets.PINGREQ:
-		s.out = append(s.out, byte(packets.PINGRESP)<<4, 0)
+		s.append(s, func(out []byte) []byte { return append(out, byte(packets.PINGRESP)<<4, 0) })
 	}
 	return nil
+}
+
+func (k *sink) publish(s *session, p *packets.Packet) {
+	k.published.Add(1)
+	if p.QoS() == 1 {
+		s.append(s, func(out []byte) []byte {
+			return packets.AppendAck(out, version, packets.PUBACK, p.ID, packets.Success)
+		})
+	}
+	k.mu.RLock()
+	receivers := k.subscribers[string(p.Topic)]
+	k.mu.RUnlock()
+	for _, r := range receivers {
+		s.append(r, func(out []byte) []byte {
+			return packets.AppendPublish(out, version, 0, p.Topic, 0, nil, p.Payload, 0)
+		})
+	}
+}
+
+// subscribe returns the codes that grant all that p asks for, with QoS 0. The
+// lists of receivers are replaced, never changed.
+func (k *sink) subscribe(s *session, p *packets.Packet) (codes []packets.ReasonCode) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for filter := range p.Subscriptions() {
+		old := k.subscribers[string(filter)]
+		k.subscribers[string(filter)] = append(old[:len(old):len(old)], s)
+		codes = append(codes, packets.Success)
+	}
+	return codes
+}
+
+// forget takes the subscriptions of s away.
+func (k *sink) forget(s *session) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for topic, receivers := range k.subscribers {
+		var kept []*session
+		for _, r := range receivers {
+			if r != s {
+				kept = append(kept, r)
+			}
+		}
+		k.subscribers[topic] = kept
+		if kept == nil {
+			delete(k.subscribers, topic)
+		}
+	}
+}
+
+// append appends to what r is sent with the next flush of s.
+func (s *session) append(r *session, packet func([]byte) []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.out) == 0 {
+		s.due = append(s.due, r)
+	}
+	r.out = packet(r.out)
+}
+
+// flushDue writes what has been appended. Another receiver that has gone is no
+// concern of s.
+func (s *session) flushDue() (err error) {
+	for _, r := range s.due {
+		r.mu.Lock()
+		failed := r.flush()
+		r.mu.Unlock()
+		if r == s {
+			err = failed
+		}
+	}
+	s.due = s.due[:0]
+	return err
 }

@@ -4,6 +4,9 @@
 # nothing where they are there already.
 set -eu
 
+# shellcheck source=tools/apt.sh
+. "$(dirname "$0")/../tools/apt.sh"
+
 packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl haproxy'
 
 # Debian puts the broker where only root looks.
@@ -23,34 +26,11 @@ give_up() {
 	exit 1
 }
 
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	else
-		sudo "$@"
-	fi
-}
-
-# Mirrors fail now and then.
-retry() {
-	for pause in 2 5 10; do
-		"$@" && return
-		echo "failed, again in $pause s: $*" >&2
-		sleep "$pause"
-	done
-	"$@"
-}
-
 debian() {
 	present && return
-	command -v apt-get >/dev/null || give_up 'there is no apt-get here to install them with'
-	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || give_up 'installing them takes root or sudo'
-
-	retry as_root apt-get update -q || give_up 'apt-get update failed'
 	# $packages is several words.
 	# shellcheck disable=SC2086
-	retry as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends $packages || give_up 'apt-get install failed'
+	apt_install $packages || give_up 'they cannot be installed'
 	present || give_up 'they were installed and are still not there'
 }
 
