@@ -31,9 +31,10 @@ type Config struct {
 
 	Payload []PayloadCheck `yaml:"payload"` // every one that matches is applied
 
-	Limits Limits `yaml:"limits"`
-	Admin  Admin  `yaml:"admin"`
-	Log    Log    `yaml:"log"`
+	Limits  Limits  `yaml:"limits"`
+	Admin   Admin   `yaml:"admin"`
+	Log     Log     `yaml:"log"`
+	Runtime Runtime `yaml:"runtime"`
 
 	// BrokerProfile says for which broker's known defects there are shields:
 	// auto asks the broker, legacy is all of them together.
