@@ -34,6 +34,8 @@ func setText(v reflect.Value, text, oneOf string) (err error) {
 		*p, err = parseSize(text)
 	case *time.Duration:
 		*p, err = parseDuration(text)
+	case *netip.Addr:
+		*p, err = parseSource(text)
 	case *netip.Prefix:
 		*p, err = parsePrefix(text)
 	case *float64:

@@ -98,6 +98,8 @@ type Backend struct {
 	Servers []Server `yaml:"servers"` // exactly one
 	Probe   Probe    `yaml:"probe"`
 
+	SourceAddresses []netip.Addr `yaml:"source_addresses"` // from which it is dialled, in turn; nil: the kernel chooses
+
 	Credentials   Credentials `yaml:"credentials"`
 	ProxyProtocol string      `yaml:"proxy_protocol" oneof:"off v1 v2"` // in which the broker is told who the client is
 }
