@@ -41,6 +41,8 @@ func defaults() Config {
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
 
+		Runtime: Runtime{MemoryLimit: MemoryLimit{Percent: 90}},
+
 		BrokerProfile: "auto",
 	}
 }

@@ -54,6 +54,9 @@ authn:
 	if c.Limits != want.Limits || c.Admin != want.Admin || c.Log != want.Log {
 		t.Errorf("got %+v %+v %+v", c.Limits, c.Admin, c.Log)
 	}
+	if want := (Runtime{MemoryLimit: MemoryLimit{Percent: 90}}); c.Runtime != want {
+		t.Errorf("runtime %+v, want %+v", c.Runtime, want)
+	}
 	if c.BrokerProfile != "auto" || c.Strict.Log != nil || c.Strict.Off != nil {
 		t.Errorf("broker_profile %s, strict %+v", c.BrokerProfile, c.Strict)
 	}

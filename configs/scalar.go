@@ -34,6 +34,8 @@ func setText(v reflect.Value, text, oneOf string) (err error) {
 		*p, err = parseSize(text)
 	case *time.Duration:
 		*p, err = parseDuration(text)
+	case *netip.Addr:
+		*p, err = parseSource(text)
 	case *netip.Prefix:
 		*p, err = parsePrefix(text)
 	case *float64:
@@ -50,6 +52,8 @@ func setText(v reflect.Value, text, oneOf string) (err error) {
 		var n int64
 		n, err = parseCount(text, math.MaxUint16)
 		*p = uint16(n) //nolint:gosec // parseCount bounds it
+	case encoding.TextUnmarshaler:
+		err = p.UnmarshalText([]byte(text))
 	default:
 		panic("configs: no scalar of the schema is a " + v.Type().String())
 	}

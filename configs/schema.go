@@ -31,9 +31,10 @@ type Config struct {
 
 	Payload []PayloadCheck `yaml:"payload"` // every one that matches is applied
 
-	Limits Limits `yaml:"limits"`
-	Admin  Admin  `yaml:"admin"`
-	Log    Log    `yaml:"log"`
+	Limits  Limits  `yaml:"limits"`
+	Admin   Admin   `yaml:"admin"`
+	Log     Log     `yaml:"log"`
+	Runtime Runtime `yaml:"runtime"`
 
 	// BrokerProfile says for which broker's known defects there are shields:
 	// auto asks the broker, legacy is all of them together.
@@ -98,6 +99,8 @@ type Backend struct {
 	Name    string   `yaml:"name"`
 	Servers []Server `yaml:"servers"` // exactly one
 	Probe   Probe    `yaml:"probe"`
+
+	SourceAddresses []netip.Addr `yaml:"source_addresses"` // from which it is dialled, in turn; nil: the kernel chooses
 
 	Credentials   Credentials `yaml:"credentials"`
 	ProxyProtocol string      `yaml:"proxy_protocol" oneof:"off v1 v2"` // in which the broker is told who the client is

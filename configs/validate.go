@@ -55,6 +55,7 @@ func (l *loader) backends() {
 		for j, server := range b.Servers {
 			l.serverAddress(key(item(key(path, "servers"), j), "address"), server.Address)
 		}
+		l.sources(key(path, "source_addresses"), &b)
 		l.credentials(key(path, "credentials"), &b.Credentials)
 		if b.Probe.PasswordFile != "" && b.Probe.Username == "" {
 			l.missing(key(key(path, "probe"), "username"), "is required with password_file")

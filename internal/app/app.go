@@ -42,6 +42,8 @@ type App struct {
 	server  *proxy.Server
 	shared  shared
 
+	collector collector
+
 	admin         *admin.Server
 	adminListener net.Listener
 	adminAddress  configs.Address // that is served, whatever a reload brings
@@ -99,6 +101,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		built.close(nil)
 		return nil, errors.Join(err, a.Shutdown())
 	}
+	a.tune(cfg.Runtime)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -227,6 +230,7 @@ func (a *App) Shutdown() error {
 	if b := a.current.Load(); b != nil {
 		b.close(nil)
 	}
+	a.collector.stop()
 	a.logs.Log.Info("stopped")
 	return errors.Join(err, a.logs.Close())
 }

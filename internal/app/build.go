@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -156,13 +157,13 @@ func (b *builder) fail(path string, err error) {
 // keepOrMake takes over the parts of last that have not changed.
 func (b *builder) keepOrMake(last *built) {
 	limits := &b.config.Limits
-	address := string(b.config.Backends[0].Servers[0].Address)
+	address, sources := string(b.config.Backends[0].Servers[0].Address), b.config.Backends[0].SourceAddresses
 	if last != nil {
 		old := last.config
 		if old.Limits.PublishRate == limits.PublishRate && old.Limits.PublishBytes == limits.PublishBytes {
 			b.quota = last.quota
 		}
-		if string(old.Backends[0].Servers[0].Address) == address {
+		if string(old.Backends[0].Servers[0].Address) == address && slices.Equal(old.Backends[0].SourceAddresses, sources) {
 			b.broker = last.broker
 		}
 		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
@@ -174,7 +175,7 @@ func (b *builder) keepOrMake(last *built) {
 		b.quota = newQuota(limits)
 	}
 	if b.broker == nil {
-		b.broker = backend.NewServer(address)
+		b.broker = backend.NewServer(address, sources...)
 	}
 	if b.handshakes == nil && limits.MaxHandshakes > 0 {
 		b.handshakes = make(chan struct{}, limits.MaxHandshakes)

@@ -52,6 +52,7 @@ func (a *App) reload() error {
 	if a.admin != nil && cfg.Admin.Address == a.adminAddress {
 		a.admin.SetToken(token)
 	}
+	a.tune(cfg.Runtime)
 	if err := a.logs.Reopen(cfg.Log); err != nil {
 		a.logs.Log.Warn("the audit log could not be opened anew: the old file goes on", "error", err)
 	}

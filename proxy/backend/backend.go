@@ -8,6 +8,7 @@ package backend
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,27 +21,37 @@ const freshness = 5 * time.Second
 type Server struct {
 	network, address string
 	dialer           net.Dialer
-	reached          atomic.Int64 // time of the last successful dial, Unix nanoseconds
+	sources          []netip.Addr  // none: the kernel chooses
+	turn             atomic.Uint32 // of the sources
+	reached          atomic.Int64  // time of the last successful dial, Unix nanoseconds
 }
 
-// NewServer returns the broker at address: "host:port" or "unix:/path".
-func NewServer(address string) *Server {
-	s := &Server{network: "tcp", address: address}
+// NewServer returns the broker at address: "host:port" or "unix:/path". It is dialled
+// from the sources in turn, if there are any; a Unix socket has none.
+func NewServer(address string, sources ...netip.Addr) *Server {
+	s := &Server{network: "tcp", address: address, sources: sources}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		s.network, s.address = "unix", path
+		s.network, s.address, s.sources = "unix", path, nil
 	}
 	return s
 }
 
 // Dial opens a connection to the broker.
 func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
-	conn, err := s.dialer.DialContext(ctx, s.network, s.address)
+	conn, err := s.open(ctx)
 	if err != nil {
 		s.reached.Store(0)
 		return nil, err
 	}
 	s.reached.Store(time.Now().UnixNano())
 	return conn, nil
+}
+
+func (s *Server) open(ctx context.Context) (net.Conn, error) {
+	if len(s.sources) > 0 {
+		return s.dialFrom(ctx)
+	}
+	return s.dialer.DialContext(ctx, s.network, s.address)
 }
 
 // Check returns an error if the broker cannot be reached. It dials only if no
