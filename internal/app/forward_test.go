@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -121,7 +122,7 @@ func passing(t testing.TB, v packets.Version, qos packets.QoS, run int) func(fro
 		if _, err := io.ReadFull(to, buf[:len(b)]); err != nil {
 			t.Fatal(err)
 		}
-		if string(buf[:len(b)]) != string(b) {
+		if !bytes.Equal(buf[:len(b)], b) {
 			t.Fatalf("% x arrives, want % x", buf[:len(b)], b)
 		}
 	}
