@@ -57,9 +57,24 @@ vulncheck:
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	GO='$(GO)' FUZZTIME='$(FUZZTIME)' tools/fuzz.sh
 
+# What a packet costs on its way: codec, matching, decisions, limiters, and all of it
+# together in internal/app.
+BENCHED  := ./packets/... ./filters/authz ./filters/strict ./filters/quota ./ratelimit ./internal/app
+RECORDED := bench/recorded/micro.txt
+RUNBENCH  = $(GO) test -run '^$$' -bench '^Benchmark(Next|Use|AppendPublish|Match|Covers|Filter|FilterAgain|Delivery|DeliveryAgain|Publish|Publish0|Take|Allow|Admit|Forward)$$' \
+	-benchmem -benchtime 20ms -count 6 $(BENCHED)
+
 .PHONY: bench
-bench: ## Run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## Run the micro-benchmarks, and compare them with the recorded run
+	@mkdir -p bin
+	$(RUNBENCH) > bin/micro.txt || { cat bin/micro.txt; exit 1; }
+	$(TOOL) benchstat $(RECORDED) bin/micro.txt
+
+.PHONY: bench-record
+bench-record: ## Run the micro-benchmarks, and record them
+	@mkdir -p bin
+	$(RUNBENCH) > bin/micro.txt || { cat bin/micro.txt; exit 1; }
+	cp bin/micro.txt $(RECORDED)
 
 .PHONY: bench-peers
 bench-peers: build ## Measure CPU, latency and memory beside HAProxy, nginx, stunnel and Mosquitto (Linux); installs them

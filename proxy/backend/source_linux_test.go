@@ -32,10 +32,10 @@ func TestPorts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer l.Close()
+				t.Cleanup(func() { l.Close() })
 				s := NewServer(l.Addr().String(), []netip.Addr{loopback2, loopback3}[:tt.sources]...)
 				conns, failed := dialAll(t, s)
-				defer closeAll(conns)
+				t.Cleanup(func() { closeAll(conns) })
 				opened += len(conns)
 				if strings.Count(failed.Error(), "all local ports to the server are taken") != tt.sources {
 					t.Errorf("%q does not say that the ports of each source are taken", failed)
