@@ -10,10 +10,15 @@ type readClock struct {
 	idle      time.Duration // longest silence between packets; zero: no limit
 	packet    int           // number of the packet that is awaited
 
+	since    time.Time     // of the silence
+	rests    bool          // its deadline is no end, but that of restAfter
 	writing  time.Duration // what writes have taken since the deadline was set
 	begun    int           // number+1 of the packet that the deadline is for; zero: it is for silence
 	deadline time.Time
 }
+
+// restAfter is how long a pump with nothing to do stays where it is.
+const restAfter = 2 * time.Second
 
 // restart gives the packet that has begun its whole time again.
 func (r *readClock) restart() { r.begun, r.writing = 0, 0 }
@@ -29,6 +34,10 @@ func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) erro
 		return nil
 	}
 	r.begun, r.writing = begun, 0
+	r.since, r.rests = now, !partial && (limit == 0 || limit > restAfter)
+	if r.rests {
+		limit = restAfter
+	}
 	if limit == 0 {
 		if r.deadline.IsZero() {
 			return nil
@@ -47,6 +56,19 @@ func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) erro
 		}
 		r.deadline = latest
 	}
+	return r.put(c, socket)
+}
+
+// rest sets the deadline of the silence that has lasted for restAfter.
+func (r *readClock) rest(c *conn, socket *wire) error {
+	r.rests, r.deadline = false, time.Time{}
+	if r.idle > 0 {
+		r.deadline = r.since.Add(r.idle)
+	}
+	return r.put(c, socket)
+}
+
+func (r *readClock) put(c *conn, socket *wire) error {
 	if err := socket.SetReadDeadline(r.deadline); err != nil {
 		return err
 	}

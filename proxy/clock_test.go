@@ -73,7 +73,7 @@ func TestReadClock(t *testing.T) {
 			least, most time.Duration // of the deadline, from now
 			sets        int
 		}{
-			{"whole packets", false, idle, idle + time.Second, 61},
+			{"whole packets", false, restAfter, restAfter + restAfter/4, 121},
 			{"each read ends in a packet", true, perPacket - time.Second, perPacket, 61},
 		}
 		for _, tt := range tests {
@@ -92,10 +92,22 @@ func TestReadClock(t *testing.T) {
 				clock.packet++
 				time.Sleep(10 * time.Millisecond)
 			}
+			if clock.rests == tt.partial {
+				t.Errorf("%s: the deadline is that of rest: %v", tt.name, clock.rests)
+			}
+			since := time.Now().Add(-10 * time.Millisecond)
 			if w.reads > tt.sets {
 				t.Errorf("%s: set %d times in a minute, want at most %d", tt.name, w.reads, tt.sets)
 			}
+			if !tt.partial {
+				if err := clock.rest(c, socket); err != nil || clock.rests || !w.read.Equal(since.Add(idle)) && w.read.Sub(since.Add(idle)).Abs() > restAfter/4 {
+					t.Errorf("the deadline of a rest is in %v, %v, want about %v", time.Until(w.read), err, idle)
+				}
+			}
 			c.endLife()
+			if err := clock.rest(c, socket); err != c.ending.Load() {
+				t.Errorf("a rest after the end: %v", err)
+			}
 		}
 	})
 }

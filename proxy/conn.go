@@ -45,6 +45,8 @@ type conn struct {
 	number   uint64      // of the session, once it is running
 	since    time.Time   // and when it began
 	running  atomic.Bool // it became a session
+	pumps    atomic.Int32
+	done     func() // called in the end
 	answers  answers
 	notices  notices
 	leaving  atomic.Int32 // calls of unsubscribe that nobody has seen to
@@ -69,9 +71,38 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 	return c
 }
 
-// live runs the connection to its end, which it counts and logs once.
+// live takes the connection as far as its session, which goes on in goroutines of
+// its own, or to its end.
 func (c *conn) live() {
-	e := c.run()
+	if e := c.open(); e != nil {
+		c.finish(e)
+		return
+	}
+	c.start()
+}
+
+// open opens the session. It returns why there is none.
+func (c *conn) open() (e *ending) {
+	defer c.caught(&e)
+	if err := c.handshake(); err != nil {
+		return c.refuse(asEnding(err, EndHandshake, packets.Success))
+	}
+	if err := c.accept(); err != nil {
+		c.unclaim() // nobody waits until a refused client has gone
+		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
+	}
+	c.keepWill()
+	c.begin()
+	c.log("session started")
+	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
+	c.prepare()
+	return nil
+}
+
+// finish ends the connection, which it counts and logs once.
+func (c *conn) finish(e *ending) {
+	defer c.done()
+	c.release()
 	o := c.listener.server.observer
 	if c.running.Load() {
 		o.Ended(string(e.end))
@@ -90,27 +121,6 @@ func (c *conn) live() {
 	}
 }
 
-func (c *conn) run() (e *ending) {
-	defer func() {
-		if r := recover(); r != nil {
-			e = c.recovered(r)
-		}
-	}()
-	defer c.release()
-	if err := c.handshake(); err != nil {
-		return c.refuse(asEnding(err, EndHandshake, packets.Success))
-	}
-	if err := c.accept(); err != nil {
-		c.unclaim() // nobody waits until a refused client has gone
-		return c.refuse(asEnding(err, EndDenied, packets.UnspecifiedError))
-	}
-	c.keepWill()
-	c.begin()
-	c.log("session started")
-	c.connect = packets.Connect{} // it lies in the reader's buffer, the password with it
-	return c.pump()
-}
-
 // release lets go of what the connection still holds, however it ended.
 func (c *conn) release() {
 	c.endLife()
@@ -121,6 +131,7 @@ func (c *conn) release() {
 	c.up.chain.Close()
 	c.down.chain.Close()
 	c.answers.stop()
+	c.expiry.stop()
 	c.unclaim()
 }
 
@@ -140,6 +151,13 @@ func (c *conn) claim() {
 	}
 	c.policy.Sessions.Claim(time.Now(), &c.sess)
 	c.claimed = true
+}
+
+// caught makes a panic the end of the connection.
+func (c *conn) caught(e **ending) {
+	if r := recover(); r != nil {
+		*e = c.recovered(r)
+	}
 }
 
 // recovered turns a panic into the end of this connection.

@@ -84,6 +84,13 @@ func protocolEnding(err error, end End) *ending {
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
+// isReadTimeout reports whether err is the end of the time of a read: a write that
+// took too long is an ending.
+func isReadTimeout(err error) bool {
+	_, ended := errors.AsType[*ending](err)
+	return !ended && isTimeout(err)
+}
+
 // isGone reports whether err only says that the peer has left.
 func isGone(err error) bool {
 	var op *net.OpError

@@ -95,12 +95,12 @@ func (l *Listener) admit(raw net.Conn) {
 		return
 	}
 	l.open.Add(1)
-	go func() {
-		defer l.open.Add(-1)
-		defer l.server.sessions.remove(c) // last, so that Shutdown waits for release
-		defer release()
-		c.live()
-	}()
+	c.done = func() {
+		release()
+		l.server.sessions.remove(c) // last, so that Shutdown waits for release
+		l.open.Add(-1)
+	}
+	go c.live()
 }
 
 // remoteAddr returns the address of the peer, zero if it has none.

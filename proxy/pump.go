@@ -26,6 +26,7 @@ type pump struct {
 	now     time.Time // when bytes were last read or written
 	replies []byte    // for the sender
 	held    bool      // to is ours: a PUBLISH is being streamed
+	rests   bool      // nothing was to be done when loop returned
 	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
 }
@@ -38,11 +39,24 @@ type judging interface {
 	take(now time.Time, pkt *packets.Packet) (filters.Verdict, error)
 }
 
-// loop moves packets until one side ends, and returns how.
+// loop moves packets until one side ends, and returns how. Nil means that there has
+// been nothing to do for a while: called again, it waits until there is.
 func (p *pump) loop() *ending {
+	var err error
+	if p.rests {
+		err = p.socket.await()
+		p.rests = false
+	}
 	p.socket.beforeWait = p.beforeWait
 	p.now = time.Now()
-	err := p.move()
+	if err == nil {
+		err = p.move()
+	}
+	if p.clock.rests && isReadTimeout(err) && !p.reader.Partial() {
+		if err = p.rest(); err == nil {
+			return nil
+		}
+	}
 	if errors.Is(err, errDisconnect) {
 		p.conn.settle(p.ending(err)) // before the other side hears of it, and closes
 	}
@@ -50,6 +64,19 @@ func (p *pump) loop() *ending {
 		err = flushed
 	}
 	return p.ending(err)
+}
+
+// rest makes ready for a wait that may be long. The deadline can pass when a packet
+// has just come, so that there may still be something to write.
+func (p *pump) rest() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if err := p.clock.rest(p.conn, p.socket); err != nil {
+		return err
+	}
+	p.socket.beforeWait, p.rests = nil, true
+	return nil
 }
 
 func (p *pump) move() error {
@@ -218,9 +245,11 @@ func (p *pump) fill() error {
 			return err
 		}
 	}
-	err := p.socket.feed(p.source)
+	if err := p.socket.feed(p.source); err != nil {
+		return err
+	}
 	p.now = time.Now()
-	return err
+	return nil
 }
 
 // beforeWait is called when nothing more is at hand, below TLS neither. The

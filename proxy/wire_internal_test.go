@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -179,5 +181,57 @@ func TestLargeWrite(t *testing.T) {
 	}
 	if !bytes.Equal(got, sent) {
 		t.Errorf("%d bytes came, want %d", len(got), len(sent))
+	}
+}
+
+// silent is an Observer of traffic.
+type silent struct{ Observer }
+
+func (silent) Traffic(string, int, int) {}
+
+// late is a judge whose socket has run out of time when it has judged.
+type late struct {
+	socket *wire
+	times  int
+}
+
+func (l *late) passes(time.Time, *packets.Packet) bool {
+	l.times++
+	_ = l.socket.SetReadDeadline(time.Unix(1, 0))
+	return true
+}
+
+func (*late) take(time.Time, *packets.Packet) (filters.Verdict, error) { panic("it passes") }
+
+// TestRestAfterPacket has the time of a silence end when a packet has come: the
+// pump rests, but the packet goes on before.
+func TestRestAfterPacket(t *testing.T) {
+	client, far := socketPair(t)
+	broker, sink := socketPair(t)
+	c := &conn{listener: &Listener{server: &Server{observer: silent{}}}}
+	c.life, c.endLife = context.WithCancel(t.Context())
+	c.toBroker.out = broker
+	judge := &late{socket: client}
+	p := &pump{conn: c, judge: judge, reader: client.reader, source: client, socket: client, to: &c.toBroker, back: &c.toClient, ends: pumpEnds{sender: packets.Client}}
+	client.reader.Version = packets.V311
+	sent := packets.AppendPublish(nil, packets.V311, 0, []byte("data"), 0, nil, []byte("1"), 0)
+	got := make([]byte, len(sent))
+	for i := range 2 {
+		if _, err := far.Write(sent); err != nil {
+			t.Fatal(err)
+		}
+		p.clock.rests = true
+		if e := p.loop(); e != nil {
+			t.Fatalf("%v, want it to rest", e)
+		}
+		if judge.times != i+1 {
+			t.Errorf("%d packets judged, want %d", judge.times, i+1)
+		}
+		if err := sink.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(sink, got); err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("the broker got % x, %v", got, err)
+		}
 	}
 }

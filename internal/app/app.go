@@ -102,6 +102,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		return nil, errors.Join(err, a.Shutdown())
 	}
 	a.tune(cfg.Runtime)
+	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}

@@ -58,6 +58,13 @@ func (c *collector) set(percent int) string {
 	return strconv.Itoa(percent)
 }
 
+// follows reports whether the percentage follows what is in use.
+func (c *collector) follows() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.auto
+}
+
 // stop gives the runtime back its own percentage.
 func (c *collector) stop() {
 	c.mu.Lock()
@@ -106,9 +113,16 @@ func (c *collector) after() {
 // inUse returns what the runtime's percentage is of: what the last collection has
 // left, and the roots that it began with, in bytes.
 func inUse() uint64 {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	return readMetrics("/gc/heap/live:bytes", "/gc/scan/stack:bytes", "/gc/scan/globals:bytes")
+}
+
+// readMetrics returns the sum of some of the runtime's metrics.
+func readMetrics(names ...string) (total uint64) {
+	samples := make([]metrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
+	}
 	metrics.Read(samples)
-	total := uint64(0)
 	for _, s := range samples {
 		total += s.Value.Uint64()
 	}
