@@ -31,7 +31,20 @@ func clip[T string | []byte](text T) string {
 	}, short)
 }
 
-// attrs says who a security event is about.
+// who says who a security event is about. Most events of a flood make no line, and
+// what it would have said is not made: a denied PUBLISH takes 4 µs of processor
+// time, and took 9 with that and a write for each answer.
+type who struct{ *conn }
+
+// LogValue implements slog.LogValuer.
+func (c who) LogValue() slog.Value { return slog.GroupValue(c.attrs()...) }
+
+// clientText is a text of the client's, for the log.
+type clientText string
+
+// LogValue implements slog.LogValuer.
+func (t clientText) LogValue() slog.Value { return slog.StringValue(clip(string(t))) }
+
 func (c *conn) attrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("listener", c.sess.Listener),
@@ -66,7 +79,7 @@ func tokenLike(name []byte) bool {
 }
 
 func (c *conn) log(event string, attrs ...slog.Attr) {
-	c.listener.server.audit.LogAttrs(context.Background(), slog.LevelInfo, event, append(c.attrs(), attrs...)...)
+	c.listener.server.audit.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{{Value: slog.AnyValue(who{c})}}, attrs...)...)
 }
 
 // auditEnd logs how the connection ended.
@@ -117,7 +130,7 @@ func refusedBy(check packets.Check, v filters.Verdict) bool {
 // noteDelivery counts a PUBLISH that the client does not get, and logs it.
 func (c *conn) noteDelivery(p *packets.Packet, v filters.Verdict) {
 	event := c.noteDenied("receive", "delivery", &v)
-	c.log(event, slog.String("topic", clip(p.Topic)), slog.Int("qos", int(p.QoS())), slog.String("rule", v.Rule))
+	c.log(event, slog.Any("topic", clientText(p.Topic)), slog.Int("qos", int(p.QoS())), slog.String("rule", v.Rule))
 }
 
 // noteDenied counts a denial, or what would be one where rules are not enforced,
@@ -155,7 +168,7 @@ func (c *conn) notePublish(p *packets.Packet, v filters.Verdict) {
 		if v.Action < filters.Rewrite && v.Content != filters.ContentSound {
 			return // logged with what was found
 		}
-		c.log(event, slog.String("topic", clip(c.brokerTopic(p.Topic))), slog.Int("qos", int(p.QoS())),
+		c.log(event, slog.Any("topic", clientText(c.brokerTopic(p.Topic))), slog.Int("qos", int(p.QoS())),
 			slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 	case v.Delay > 0:
 		c.up.publishes.delayed++

@@ -18,5 +18,5 @@ var contents = [...]struct{ outcome, event string }{
 func (c *conn) noteContent(topic string, v filters.Verdict) {
 	o := &contents[v.Content]
 	c.listener.server.observer.Decided("payload", o.outcome, 1)
-	c.log(o.event, slog.String("topic", clip(topic)), slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
+	c.log(o.event, slog.Any("topic", clientText(topic)), slog.String("rule", v.Rule), slog.String("reason", v.Reason.String()))
 }

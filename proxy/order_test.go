@@ -15,22 +15,27 @@ import (
 // TestOursBeforeLater: an acknowledgement of ours is on its way before the client
 // can acknowledge a later PUBLISH.
 func TestOursBeforeLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const v = packets.V311
-		h := open(t)
-		defer h.close()
-		_, broker := h.session(v) // which reads nothing
-		for range 15 {            // what the client's socket takes, almost
-			broker.Send(mqtttest.Publish(v, 0, 0, "data/a", strings.Repeat("x", 4<<10)))
-			synctest.Wait()
-		}
-		go broker.Conn.Write(concat(
-			mqtttest.Publish(v, 1, 1, "dropped/a", "1"),
-			mqtttest.Publish(v, 1, 2, "data/a", strings.Repeat("x", 6<<10)),
-			mqtttest.Publish(v, 0, 0, "renamed/a", "3"),
-		))
-		broker.Expect("It does not wait for the client to read.", mqtttest.Ack(v, packets.PUBACK, 1, packets.Success))
-	})
+	const v = packets.V311
+	large := strings.Repeat("x", 6<<10)
+	for name, later := range map[string][][]byte{
+		"in a run":  {mqtttest.Publish(v, 1, 2, "data/a", large), mqtttest.Publish(v, 0, 0, "renamed/a", "3")},
+		"rewritten": {mqtttest.Publish(v, 1, 2, "renamed/a", large)},
+		"streamed":  {mqtttest.Publish(v, 1, 2, "data/a", strings.Repeat(large, 4))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := open(t)
+				defer h.close()
+				_, broker := h.session(v) // which reads nothing
+				for range 15 {            // what the client's socket takes, almost
+					broker.Send(mqtttest.Publish(v, 0, 0, "data/a", strings.Repeat("x", 4<<10)))
+					synctest.Wait()
+				}
+				go broker.Conn.Write(append(mqtttest.Publish(v, 1, 1, "dropped/a", "1"), concat(later...)...))
+				broker.Expect("It does not wait for the client to read.", mqtttest.Ack(v, packets.PUBACK, 1, packets.Success))
+			})
+		})
+	}
 }
 
 // TestOursBehindStream: what is due waits for the end of a PUBLISH that is

@@ -164,6 +164,9 @@ func (p *pump) forward(pkt *packets.Packet) error {
 // checked.
 func (p *pump) rewrite(pkt *packets.Packet, b []byte) error {
 	rewritten, err := pkt.Reparse(b, p.ends.sender)
+	if err == nil {
+		err = p.sendReplies()
+	}
 	switch {
 	case err != nil:
 		return err
@@ -180,13 +183,15 @@ var errRewrite = &packets.Error{Code: packets.ImplementationSpecificError, Msg: 
 
 // takeOut writes the run in front of pkt and begins a new one behind it.
 func (p *pump) takeOut(pkt *packets.Packet) error {
-	// Replies first: an acknowledgement of ours must not be overtaken by the one
-	// for a later PUBLISH [MQTT-4.6.0-2].
-	if err := p.sendReplies(); err != nil {
-		return err
-	}
 	run := p.reader.Run()
 	run = run[:len(run)-len(pkt.Raw)]
+	if len(run) == 0 {
+		p.reader.Mark(0)
+		return nil
+	}
+	if err := p.sendReplies(); err != nil { // first, see there
+		return err
+	}
 	p.reader.Mark(0)
 	return p.write(run)
 }
@@ -289,6 +294,9 @@ func (p *pump) settle() error {
 	return p.write(p.conn.sess.Settle(p.now))
 }
 
+// sendReplies sends what is due to the sender. It comes before everything that goes
+// on: an acknowledgement of ours must not be overtaken by the one for a later
+// PUBLISH [MQTT-4.6.0-2].
 func (p *pump) sendReplies() error {
 	if len(p.replies) == 0 {
 		return nil

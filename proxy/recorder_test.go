@@ -72,7 +72,12 @@ func (r *recorder) ends() (ends []string) {
 // logbook is a slog.Handler that keeps its records.
 type logbook struct {
 	mu      sync.Mutex
-	records []slog.Record
+	records []line
+}
+
+type line struct {
+	level slog.Level
+	text  string
 }
 
 func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
@@ -82,8 +87,26 @@ func (l *logbook) WithGroup(string) slog.Handler            { return l }
 func (l *logbook) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records = append(l.records, r)
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += attrText(a)
+		return true
+	})
+	l.records = append(l.records, line{r.Level, text})
 	return nil
+}
+
+// attrText is a as a handler has to take it: now, and a group without a name as
+// what is in it.
+func attrText(a slog.Attr) (text string) {
+	v := a.Value.Resolve()
+	if v.Kind() != slog.KindGroup || a.Key != "" {
+		return " " + a.Key + "=" + v.String()
+	}
+	for _, a := range v.Group() {
+		text += attrText(a)
+	}
+	return text
 }
 
 // at returns the lines of a level or above.
@@ -91,13 +114,8 @@ func (l *logbook) at(level slog.Level) (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.records {
-		if r.Level >= level {
-			line := r.Message
-			r.Attrs(func(a slog.Attr) bool {
-				line += " " + a.String()
-				return true
-			})
-			lines = append(lines, line)
+		if r.level >= level {
+			lines = append(lines, r.text)
 		}
 	}
 	return lines

@@ -31,7 +31,7 @@ authz:
 `
 
 // write puts a configuration and the files that it names into a folder.
-func write(t *testing.T, config string) (path string) {
+func write(t testing.TB, config string) (path string) {
 	t.Helper()
 	dir := t.TempDir()
 	ca, err := pki.NewCA("test CA")

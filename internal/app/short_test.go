@@ -31,7 +31,7 @@ authz:
     - {allow: [publish], topics: [small/#], max_payload: %[2]s}
 `
 
-func loadShort(t *testing.T, action, maxPayload string) *built {
+func loadShort(t testing.TB, action, maxPayload string) *built {
 	t.Helper()
 	b, err := load(write(t, fmt.Sprintf(shortConfig, action, maxPayload)), nil, newShared(), nil)
 	if err != nil {
@@ -99,4 +99,28 @@ func TestShortWayOfNobody(t *testing.T) {
 			t.Errorf("%s: %d filters let it go on, all: %v", name, n, all)
 		}
 	}
+}
+
+// BenchmarkShortWay judges a PUBLISH like the one before, with and without the
+// short way.
+func BenchmarkShortWay(b *testing.B) {
+	p, err := packets.Parse(packets.AppendPublish(nil, packets.V5, 0, []byte("a/b/c"), 0, nil, make([]byte, 64), 0), packets.V5, packets.Client)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, now := &filters.Session{Version: packets.V5, ClientID: "bench"}, time.Now()
+	up := loadShort(b, "delay", "0").policies[0].Up.Open(s)
+	up.JudgeUp(now, s, p)
+	b.Run("short", func(b *testing.B) {
+		for b.Loop() {
+			up.Passes(now, s, p)
+			now = now.Add(time.Second)
+		}
+	})
+	b.Run("long", func(b *testing.B) {
+		for b.Loop() {
+			up.JudgeUp(now, s, p)
+			now = now.Add(time.Second)
+		}
+	})
 }
