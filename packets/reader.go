@@ -10,7 +10,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 const (
 	// bufferSize is how much is usually buffered at once, in bytes.
-	bufferSize = 32 << 10
+	bufferSize = 64 << 10
 	// maxKept is how much of a packet that has begun is kept without a buffer, in
 	// bytes.
 	maxKept = 1 << 10

@@ -7,8 +7,9 @@ import (
 
 // aheadSize is how much is read at once. Many small records come with one
 // system call, where crypto/tls by itself would read little more than a record
-// at a time.
-const aheadSize = 32 << 10
+// at a time. With half of it, 256 KiB there and back take an eighth more processor
+// time.
+const aheadSize = 64 << 10
 
 // aheads are the buffers of wires.
 var aheads = sync.Pool{New: func() any { return new([aheadSize]byte) }}
