@@ -59,6 +59,22 @@ func (r *readClock) arm(c *conn, socket *wire, now time.Time, partial bool) erro
 	return r.put(c, socket)
 }
 
+// late reports whether the deadline that has passed was that of what is awaited now.
+// It is set when nothing is at hand, so it can pass while bytes keep coming; now is
+// when the last have come, partial whether a packet has begun.
+func (r *readClock) late(now time.Time, partial bool) bool {
+	if r.begun != 0 {
+		return partial && r.begun == r.packet+1
+	}
+	return !partial && !now.After(r.since)
+}
+
+// again sets a deadline in the place of one that has passed and was not late.
+func (r *readClock) again(c *conn, socket *wire, now time.Time, partial bool) error {
+	r.deadline = time.Unix(1, 0) // which no deadline is near to, nor none
+	return r.arm(c, socket, now, partial)
+}
+
 // rest sets the deadline of the silence that has lasted for restAfter.
 func (r *readClock) rest(c *conn, socket *wire) error {
 	r.rests, r.deadline = false, time.Time{}

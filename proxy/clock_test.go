@@ -154,3 +154,43 @@ func TestWriteDeadline(t *testing.T) {
 		}
 	})
 }
+
+// TestLate: a deadline is late only for what it was set for.
+func TestLate(t *testing.T) {
+	at := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		name    string
+		clock   readClock
+		now     time.Time
+		partial bool
+		want    bool
+	}{
+		{"silence since", readClock{since: at}, at, false, true},
+		{"a packet has come", readClock{since: at}, at.Add(1), false, false},
+		{"one has begun", readClock{since: at}, at, true, false},
+		{"the packet is not whole", readClock{begun: 4, packet: 3}, at, true, true},
+		{"it is, and another has begun", readClock{begun: 4, packet: 4}, at, true, false},
+		{"it is", readClock{begun: 4, packet: 4}, at, false, false},
+		{"it had its time given back", readClock{begun: 0, packet: 3, since: at}, at, true, false},
+	} {
+		if got := tt.clock.late(tt.now, tt.partial); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, limit := range []time.Duration{0, time.Minute} { // without a limit the deadline that has passed is taken away
+			w, _ := newWatched()
+			socket := &wire{Conn: w}
+			c := &conn{}
+			c.life, c.endLife = context.WithCancel(t.Context())
+			clock := readClock{perPacket: limit}
+			if err := clock.again(c, socket, time.Now(), true); err != nil {
+				t.Fatal(err)
+			}
+			if w.reads != 1 || w.read.IsZero() != (limit == 0) || limit > 0 && time.Until(w.read) != limit {
+				t.Errorf("the deadline was set %d times, to %v", w.reads, w.read)
+			}
+			c.endLife()
+		}
+	})
+}

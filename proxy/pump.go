@@ -66,12 +66,8 @@ func (p *pump) loop() *ending {
 	return p.ending(err)
 }
 
-// rest makes ready for a wait that may be long. The deadline can pass when a packet
-// has just come, so that there may still be something to write.
+// rest makes ready for a wait that may be long.
 func (p *pump) rest() error {
-	if err := p.flush(); err != nil {
-		return err
-	}
 	if err := p.clock.rest(p.conn, p.socket); err != nil {
 		return err
 	}
@@ -250,11 +246,15 @@ func (p *pump) fill() error {
 			return err
 		}
 	}
-	if err := p.socket.feed(p.source); err != nil {
-		return err
+	err := p.socket.feed(p.source)
+	if isReadTimeout(err) && !p.clock.late(p.now, p.reader.Partial()) {
+		p.now = time.Now()
+		return p.clock.again(p.conn, p.socket, p.now, p.reader.Partial())
 	}
-	p.now = time.Now()
-	return nil
+	if err == nil {
+		p.now = time.Now()
+	}
+	return err
 }
 
 // beforeWait is called when nothing more is at hand, below TLS neither. The

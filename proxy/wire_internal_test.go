@@ -190,48 +190,50 @@ type silent struct{ Observer }
 func (silent) Traffic(string, int, int) {}
 
 // late is a judge whose socket has run out of time when it has judged.
-type late struct {
-	socket *wire
-	times  int
-}
+type late struct{ socket *wire }
 
-func (l *late) passes(time.Time, *packets.Packet) bool {
-	l.times++
+func (l late) passes(time.Time, *packets.Packet) bool {
 	_ = l.socket.SetReadDeadline(time.Unix(1, 0))
 	return true
 }
 
-func (*late) take(time.Time, *packets.Packet) (filters.Verdict, error) { panic("it passes") }
+func (late) take(time.Time, *packets.Packet) (filters.Verdict, error) { panic("it passes") }
 
-// TestRestAfterPacket has the time of a silence end when a packet has come: the
-// pump rests, but the packet goes on before.
-func TestRestAfterPacket(t *testing.T) {
+// TestDeadlineOfBefore has the deadline of a silence pass when it is over: packets
+// have come, or one has begun. They go on, and nothing ends.
+func TestDeadlineOfBefore(t *testing.T) {
 	client, far := socketPair(t)
 	broker, sink := socketPair(t)
 	c := &conn{listener: &Listener{server: &Server{observer: silent{}}}}
 	c.life, c.endLife = context.WithCancel(t.Context())
 	c.toBroker.out = broker
-	judge := &late{socket: client}
-	p := &pump{conn: c, judge: judge, reader: client.reader, source: client, socket: client, to: &c.toBroker, back: &c.toClient, ends: pumpEnds{sender: packets.Client}}
+	p := &pump{
+		conn: c, judge: late{client}, reader: client.reader, source: client, socket: client, to: &c.toBroker, back: &c.toClient,
+		ends: pumpEnds{sender: packets.Client, senderGone: EndClientClosed},
+	}
 	client.reader.Version = packets.V311
-	sent := packets.AppendPublish(nil, packets.V311, 0, []byte("data"), 0, nil, []byte("1"), 0)
-	got := make([]byte, len(sent))
-	for i := range 2 {
-		if _, err := far.Write(sent); err != nil {
+	ended := make(chan *ending)
+	go func() { ended <- p.loop() }()
+	packet := packets.AppendPublish(nil, packets.V311, 0, []byte("data"), 0, nil, []byte("1"), 0)
+	stream := bytes.Repeat(packet, 5)
+	if err := sink.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	sent, whole := 0, 0
+	for _, end := range []int{1, len(packet), 2*len(packet) + 3, 4*len(packet) + 1, len(stream)} {
+		if _, err := far.Write(stream[sent:end]); err != nil {
 			t.Fatal(err)
 		}
-		p.clock.rests = true
-		if e := p.loop(); e != nil {
-			t.Fatalf("%v, want it to rest", e)
+		got := make([]byte, end/len(packet)*len(packet)-whole)
+		if _, err := io.ReadFull(sink, got); err != nil || !bytes.Equal(got, stream[whole:whole+len(got)]) {
+			t.Fatalf("after %d bytes, the broker got % x, %v", end, got, err)
 		}
-		if judge.times != i+1 {
-			t.Errorf("%d packets judged, want %d", judge.times, i+1)
-		}
-		if err := sink.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(sink, got); err != nil || !bytes.Equal(got, sent) {
-			t.Fatalf("the broker got % x, %v", got, err)
-		}
+		sent, whole = end, whole+len(got)
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-ended; e == nil || e.end != EndClientClosed {
+		t.Errorf("%v, want the client's end", e)
 	}
 }
