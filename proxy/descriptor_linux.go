@@ -27,6 +27,7 @@ type descriptor struct {
 	streak int // reads since one had to wait
 
 	from    []byte // what is left of the write in progress
+	moved   int    // bytes that it has written in the time that it has now
 	written error
 }
 
@@ -85,7 +86,7 @@ func (w *wire) tryRead(fd uintptr) bool {
 
 func (w *wire) writeDescriptor(b []byte) (int, error) {
 	f := &w.file
-	f.from, f.written = b, nil
+	f.from, f.moved, f.written = b, 0, nil
 	err := f.raw.Write(f.writeFn)
 	n := len(b) - len(f.from)
 	f.from = nil
@@ -103,8 +104,14 @@ func (w *wire) tryWrite(fd uintptr) bool {
 		switch errno {
 		case 0:
 			f.from = f.from[n:]
+			f.moved += n
 		case syscall.EAGAIN:
-			return false
+			if f.moved < writePiece {
+				return false
+			}
+			f.moved = 0
+			f.written = w.armWrite()
+			return f.written != nil
 		default:
 			f.written = w.failed("write", errno)
 			return true

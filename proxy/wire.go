@@ -40,14 +40,25 @@ func newWire(c net.Conn, r *packets.Reader) *wire {
 	return w
 }
 
-func (w *wire) Write(b []byte) (int, error) {
-	if err := w.armWrite(); err != nil {
-		return 0, err
-	}
+// writePiece is how many bytes have a write's time. Who takes so few of them in
+// it does not read.
+const writePiece = 16 << 10
+
+func (w *wire) Write(b []byte) (n int, err error) {
 	if w.file.raw != nil {
+		if err := w.armWrite(); err != nil {
+			return 0, err
+		}
 		return w.writeDescriptor(b)
 	}
-	return w.Conn.Write(b)
+	for err == nil && n < len(b) {
+		if err = w.armWrite(); err == nil {
+			var m int
+			m, err = w.Conn.Write(b[n:min(n+writePiece, len(b))])
+			n += m
+		}
+	}
+	return n, err
 }
 
 // armWrite sets the deadline of a write. One costs more than a small write to
