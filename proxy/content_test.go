@@ -316,7 +316,7 @@ func TestSlowGathered(t *testing.T) {
 			}
 			synctest.Wait()
 		})
-		if most := uint64(clients * 4 * sent); spent > most { // buffers of 4, 8, 16 and 32 KiB
+		if most := uint64(clients * 8 * sent); spent > most { // two buffers of 64 KiB, of which the race detector's pools forget some
 			t.Errorf("%d clients that sent %d bytes each made us allocate %d bytes, want at most %d", clients, sent, spent, most)
 		}
 	})
