@@ -294,6 +294,9 @@ func (p *pump) settle() error {
 	return p.write(p.conn.sess.Settle(p.now))
 }
 
+// maxReplyBuffer bounds what is kept for the replies to come, in bytes.
+const maxReplyBuffer = 1 << 10
+
 // sendReplies sends what is due to the sender. It comes before everything that goes
 // on: an acknowledgement of ours must not be overtaken by the one for a later
 // PUBLISH [MQTT-4.6.0-2].
@@ -303,6 +306,9 @@ func (p *pump) sendReplies() error {
 	}
 	b := p.replies
 	p.replies = p.replies[:0]
+	if cap(b) > maxReplyBuffer {
+		p.replies = nil
+	}
 	if err := p.back.reply(b); err != nil {
 		return p.writeEnding(err, p.ends.senderGone)
 	}
