@@ -215,6 +215,9 @@ func (p *pump) stream(head []byte) error {
 		more := p.reader.Chunk()
 		err := p.flush()
 		complete = err == nil && more == nil
+		if complete {
+			p.clock.restart() // for the packet behind it
+		}
 		if err != nil || complete {
 			return err
 		}
@@ -230,6 +233,7 @@ func (p *pump) discard(pkt *packets.Packet) error {
 		more := p.reader.Chunk()
 		p.reader.Mark(0)
 		if more == nil {
+			p.clock.restart() // for the packet behind it
 			break
 		}
 		if err := p.fill(); err != nil {
