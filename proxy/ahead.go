@@ -17,30 +17,39 @@ var aheads = sync.Pool{New: func() any { return new([aheadSize]byte) }}
 // ahead is what has been read of a socket and not been asked for yet. It has a
 // buffer only while there is some.
 type ahead struct {
-	buf  *[aheadSize]byte
-	r, w int // buf[r:w] is left
-	rest int // bytes that are still to be asked for of the TLS record that has begun
+	buf   *[aheadSize]byte
+	r, w  int                    // buf[r:w] is left
+	rest  int                    // bytes that are still to be asked for of the TLS record that has begun
+	begin [recordHeader - 1]byte // without a buffer, begin[:w] is left: less than a header
 }
 
 // none reports whether nothing is left.
 func (a *ahead) none() bool { return a.r == a.w }
 
+// begun reports, when the socket has nothing more, whether a TLS record has begun that
+// is not complete.
+func (a *ahead) begun() bool { return a.rest > 0 || !a.none() }
+
 // room returns where to read to.
 func (a *ahead) room() []byte {
 	if a.buf == nil {
 		a.buf = aheads.Get().(*[aheadSize]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		copy(a.buf[:], a.begin[:a.w])
 	}
 	a.w = copy(a.buf[:], a.buf[a.r:a.w])
 	a.r = 0
 	return a.buf[a.w:]
 }
 
-// release gives the buffer back if nothing is left.
+// release gives the buffer back if hardly anything is left: who sends the first
+// byte of a record, before anybody knows who that is, must not be given 64 KiB for it.
 func (a *ahead) release() {
-	if a.buf != nil && a.none() {
-		aheads.Put(a.buf)
-		a.buf = nil
+	if a.buf == nil || a.w-a.r > len(a.begin) {
+		return
 	}
+	a.r, a.w = 0, copy(a.begin[:], a.buf[a.r:a.w])
+	aheads.Put(a.buf)
+	a.buf = nil
 }
 
 // read copies what is left to b.

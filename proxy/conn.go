@@ -102,7 +102,7 @@ func (c *conn) open() (e *ending) {
 // finish ends the connection, which it counts and logs once.
 func (c *conn) finish(e *ending) {
 	defer c.done()
-	c.release()
+	c.release(&e)
 	o := c.listener.server.observer
 	if c.running.Load() {
 		o.Ended(string(e.end))
@@ -121,18 +121,20 @@ func (c *conn) finish(e *ending) {
 	}
 }
 
-// release lets go of what the connection still holds, however it ended.
-func (c *conn) release() {
+// release lets go of what the connection still holds, however it ended, and of the
+// rest if some of that panics.
+func (c *conn) release(e **ending) {
+	defer c.caught(e)
+	defer c.unclaim()
+	defer c.expiry.stop()
+	defer c.answers.stop()
+	defer c.down.chain.Close()
+	defer c.up.chain.Close()
 	c.endLife()
 	_ = c.wire.Conn.Close()
 	if c.broker != nil {
 		_ = c.broker.Close()
 	}
-	c.up.chain.Close()
-	c.down.chain.Close()
-	c.answers.stop()
-	c.expiry.stop()
-	c.unclaim()
 }
 
 // unclaim lets go of the client identifier.

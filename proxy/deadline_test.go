@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,28 @@ func TestPacketDeadlineStartsAnew(t *testing.T) {
 			broker.Expect("A slow packet is a packet.", p)
 		}
 	})
+}
+
+// TestPacketDeadlineBehindStream: what follows a streamed PUBLISH has its own time.
+func TestPacketDeadlineBehindStream(t *testing.T) {
+	for _, topic := range []string{"data/a", "dropped/a"} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			defer h.close()
+			client, broker := h.session(packets.V5)
+			large := mqtttest.Publish(packets.V5, 0, 0, topic, strings.Repeat("x", 50<<10))
+			small := mqtttest.Publish(packets.V5, 0, 0, "data/a", "1")
+			client.Send(large[:30<<10])
+			time.Sleep(packetTimeout - 2*time.Second)
+			client.Send(large[30<<10:], small[:3])
+			time.Sleep(packetTimeout - 2*time.Second)
+			client.Send(small[3:])
+			if topic == "data/a" {
+				broker.Expect("The large one is whole.", large)
+			}
+			broker.Expect("So is the small one.", small)
+		})
+	}
 }
 
 // TestKeepAlive has a client that falls silent. The proxy leaves the broker a

@@ -131,7 +131,7 @@ func (p *pump) ending(err error) *ending {
 		return &ending{end: p.ends.malformed, code: p.blame(violation.Code), err: violation}
 	case errors.Is(err, errDisconnect) && p.ends.sender == packets.Client:
 		return &ending{end: EndDisconnect}
-	case isTimeout(err) && p.reader.Partial():
+	case isTimeout(err) && p.partial():
 		return &ending{end: EndPacketTime, code: p.blame(packets.ProtocolError)}
 	case isTimeout(err):
 		return &ending{end: EndKeepAlive, code: packets.KeepAliveTimeout}

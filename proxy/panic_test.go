@@ -4,10 +4,12 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy"
 )
 
 // TestPanic has a bug in a filter: the session that meets it ends, others live.
@@ -91,3 +93,35 @@ func TestPanicBeforeSession(t *testing.T) {
 		})
 	}
 }
+
+// TestPanicAtTheEnd meets a bug when all is over: nothing is kept, and nobody else
+// dies of it.
+func TestPanicAtTheEnd(t *testing.T) {
+	for _, began := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t, func(p *proxy.Policy) { p.Up = append(p.Up, closes(func() { panic("a bug in Close") })) })
+			h.panics = 1
+			defer h.close()
+			if began {
+				client, _ := h.session(packets.V5)
+				client.Close()
+			} else {
+				client := h.dial(packets.V5)
+				client.Send(mqtttest.Connect(packets.V5, "device", mqtttest.Will("denied/a", "x")))
+			}
+			h.wait()
+			if n := h.seen.sum("refused panic") + h.seen.sum("ended panic"); n != 1 {
+				t.Errorf("%d panics counted, want 1", n)
+			}
+		})
+	}
+}
+
+// closes is a filter that lets everything go on, and is closed.
+type closes func()
+
+func (closes) Filter(time.Time, *filters.Session, *packets.Packet) filters.Verdict {
+	return filters.Pass()
+}
+
+func (c closes) Close() { c() }

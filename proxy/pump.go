@@ -52,7 +52,7 @@ func (p *pump) loop() *ending {
 	if err == nil {
 		err = p.move()
 	}
-	if p.clock.rests && isReadTimeout(err) && !p.reader.Partial() {
+	if p.clock.rests && isReadTimeout(err) && !p.partial() {
 		if err = p.rest(); err == nil {
 			return nil
 		}
@@ -215,6 +215,9 @@ func (p *pump) stream(head []byte) error {
 		more := p.reader.Chunk()
 		err := p.flush()
 		complete = err == nil && more == nil
+		if complete {
+			p.clock.restart() // for the packet behind it
+		}
 		if err != nil || complete {
 			return err
 		}
@@ -230,6 +233,7 @@ func (p *pump) discard(pkt *packets.Packet) error {
 		more := p.reader.Chunk()
 		p.reader.Mark(0)
 		if more == nil {
+			p.clock.restart() // for the packet behind it
 			break
 		}
 		if err := p.fill(); err != nil {
@@ -247,9 +251,9 @@ func (p *pump) fill() error {
 		}
 	}
 	err := p.socket.feed(p.source)
-	if isReadTimeout(err) && !p.clock.late(p.now, p.reader.Partial()) {
+	if isReadTimeout(err) && !p.clock.late(p.now, p.partial()) {
 		p.now = time.Now()
-		return p.clock.again(p.conn, p.socket, p.now, p.reader.Partial())
+		return p.clock.again(p.conn, p.socket, p.now, p.partial())
 	}
 	if err == nil {
 		p.now = time.Now()
@@ -263,8 +267,15 @@ func (p *pump) beforeWait() error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	return p.clock.arm(p.conn, p.socket, p.now, p.reader.Partial())
+	if p.socket.ahead.begun() {
+		p.now = time.Now() // the reader has seen none of it
+	}
+	return p.clock.arm(p.conn, p.socket, p.now, p.partial())
 }
+
+// partial reports whether a packet has begun that is not complete, or a TLS record,
+// which is the beginning of one: it has no longer than a packet has.
+func (p *pump) partial() bool { return p.reader.Partial() || p.socket.ahead.begun() }
 
 // flush writes the replies and the run.
 func (p *pump) flush() error {
