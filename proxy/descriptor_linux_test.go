@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,5 +30,25 @@ func TestWriteTime(t *testing.T) {
 	w.file.moved = writePiece - 1
 	if try(); !w.deadline.IsZero() {
 		t.Error("what does not move has its time again")
+	}
+}
+
+// TestBusyLetsOthersGo: who always finds something to read does not keep the only
+// processor.
+func TestBusyLetsOthersGo(t *testing.T) {
+	w, far := socketPair(t)
+	if _, err := far.Write(make([]byte, busy)); err != nil {
+		t.Fatal(err)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var gone atomic.Bool
+	go gone.Store(true)
+	for range busy {
+		if _, err := w.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !gone.Load() {
+		t.Errorf("%d reads in a row let nobody else go", busy)
 	}
 }
