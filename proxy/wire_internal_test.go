@@ -237,3 +237,17 @@ func TestDeadlineOfBefore(t *testing.T) {
 		t.Errorf("%v, want the client's end", e)
 	}
 }
+
+// TestRepliesKeepNoBuffer sends the replies of a long burst: what held them is not
+// kept for the next.
+func TestRepliesKeepNoBuffer(t *testing.T) {
+	for _, n := range []int{4, maxReplyBuffer + 1} {
+		p := &pump{back: &sink{out: io.Discard}, replies: make([]byte, n)}
+		if err := p.sendReplies(); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.replies) != 0 || cap(p.replies) > maxReplyBuffer {
+			t.Errorf("%d bytes of replies: %d left, a buffer of %d kept", n, len(p.replies), cap(p.replies))
+		}
+	}
+}
