@@ -33,7 +33,7 @@ var builds = []string{"bin"}
 var directions = []struct{ pkg, ours, foreign string }{
 	{"packets/topics", "", ""},
 	{"packets", "packets/topics", ""},
-	{"ratelimit", "", ""},
+	{"ratelimit", "", "github.com/gaissmai/bart"},
 	{"filters", "packets packets/topics", ""},
 	{"filters/authn", "filters packets packets/topics", "..."},
 	{"filters/authn/*", "filters filters/authn packets packets/topics", "..."},
@@ -82,6 +82,8 @@ func TestCheck(t *testing.T) {
 		{"a method imports authn", "filters/authn/jwt/a.go", []string{ours + "filters/authn", "github.com/golang-jwt/jwt/v5"}, ""},
 		{"never another method", "filters/authn/jwt/a.go", []string{ours + "filters/authn/password"}, "filters/authn/jwt must not import"},
 		{"never another filter", "filters/strict/a.go", []string{ours + "filters/authz"}, "filters/strict must not import filters/authz"},
+		{"ratelimit looks prefixes up", "ratelimit/a.go", []string{"github.com/gaissmai/bart"}, ""},
+		{"and imports no other library", "ratelimit/a.go", []string{"golang.org/x/time/rate"}, "ratelimit must not import golang.org/x/time/rate"},
 		{"quota uses ratelimit", "filters/quota/a.go", []string{ours + "ratelimit"}, ""},
 		{"no other filter does", "filters/authz/a.go", []string{ours + "ratelimit"}, "filters/authz must not import ratelimit"},
 		{"the proxy knows no filter", "proxy/a.go", []string{ours + "filters/authz"}, "proxy must not import filters/authz"},
