@@ -15,28 +15,33 @@ const certificateUsername = "${cert.cn}"
 func defaults() Config {
 	return Config{
 		Limits: Limits{
-			MaxConnections:      10000,
-			MaxConnectionsPerIP: 100,
-			ConnectRate:         Rate{PerSecond: 500, Burst: 1000},
-			ConnectRatePerIP:    Rate{PerSecond: 10, Burst: 50},
-			MaxHandshakes:       128,
-			HandshakeTimeout:    10 * time.Second,
-			ConnectTimeout:      5 * time.Second,
-			PacketTimeout:       30 * time.Second,
-			MaxConnectSize:      8 * KiB,
-			MaxPacketSize:       256 * KiB,
-			MaxTopicLevels:      32,
-			MaxTopicLength:      1024,
-			MaxSubscriptions:    100,
-			MaxFilters:          16,
-			MaxInflight:         100,
-			MaxTopicAliases:     16,
-			MaxUserProperties:   32,
-			MaxKeepalive:        20 * time.Minute,
-			MaxSessionExpiry:    24 * time.Hour,
-			MaxWillDelay:        24 * time.Hour,
-			PublishRate:         PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
-			PublishBytes:        PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
+			MaxConnections:            10000,
+			MaxConnectionsPerIP:       100,
+			MaxConnectionsPerNetwork:  1000,
+			MaxConnectionsPerIdentity: 10,
+			AddressPrefix:             PrefixBits{IPv4: 32, IPv6: 64},
+			NetworkPrefix:             PrefixBits{IPv4: 16, IPv6: 48},
+			ConnectRate:               Rate{PerSecond: 500, Burst: 1000},
+			ConnectRatePerNetwork:     Rate{PerSecond: 200, Burst: 1000},
+			ConnectRatePerIP:          Rate{PerSecond: 10, Burst: 50},
+			MaxHandshakes:             128,
+			HandshakeTimeout:          10 * time.Second,
+			ConnectTimeout:            5 * time.Second,
+			PacketTimeout:             30 * time.Second,
+			MaxConnectSize:            8 * KiB,
+			MaxPacketSize:             256 * KiB,
+			MaxTopicLevels:            32,
+			MaxTopicLength:            1024,
+			MaxSubscriptions:          100,
+			MaxFilters:                16,
+			MaxInflight:               100,
+			MaxTopicAliases:           16,
+			MaxUserProperties:         32,
+			MaxKeepalive:              20 * time.Minute,
+			MaxSessionExpiry:          24 * time.Hour,
+			MaxWillDelay:              24 * time.Hour,
+			PublishRate:               PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
+			PublishBytes:              PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
 		},
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
@@ -68,6 +73,7 @@ func (c *Config) complete() {
 	}
 	c.completePayload()
 	c.Limits.complete()
+	c.completeBounds()
 }
 
 // complete grants subscriptions as Mosquitto does where only an acl_file decides.
@@ -125,7 +131,7 @@ func (c *Config) methods() []string {
 // complete takes the burst from a bucket without a rate: it would let its
 // burst pass and then nothing more, where no limit was meant.
 func (l *Limits) complete() {
-	for _, r := range []*Rate{&l.ConnectRate, &l.ConnectRatePerIP} {
+	for _, r := range []*Rate{&l.ConnectRate, &l.ConnectRatePerNetwork, &l.ConnectRatePerIP} {
 		if r.PerSecond == 0 {
 			r.Burst = 0
 		}

@@ -102,6 +102,8 @@ type Backend struct {
 
 	SourceAddresses []netip.Addr `yaml:"source_addresses"` // from which it is dialled, in turn; nil: the kernel chooses
 
+	MaxConnections int `yaml:"max_connections"` // that the broker takes; 0: as many as clients
+
 	Credentials   Credentials `yaml:"credentials"`
 	ProxyProtocol string      `yaml:"proxy_protocol" oneof:"off v1 v2"` // in which the broker is told who the client is
 }
@@ -151,28 +153,33 @@ type Strict struct {
 
 // Limits hold back what would cost too much. 0 means no limit.
 type Limits struct {
-	MaxConnections      int           `yaml:"max_connections"`
-	MaxConnectionsPerIP int           `yaml:"max_connections_per_ip"`
-	ConnectRate         Rate          `yaml:"connect_rate"`        // from all sources
-	ConnectRatePerIP    Rate          `yaml:"connect_rate_per_ip"` // from one address prefix
-	MaxHandshakes       int           `yaml:"max_handshakes"`      // in progress at once
-	HandshakeTimeout    time.Duration `yaml:"handshake_timeout"`
-	ConnectTimeout      time.Duration `yaml:"connect_timeout"`
-	PacketTimeout       time.Duration `yaml:"packet_timeout"` // for one whole packet
-	MaxConnectSize      Size          `yaml:"max_connect_size"`
-	MaxPacketSize       Size          `yaml:"max_packet_size"`
-	MaxTopicLevels      int           `yaml:"max_topic_levels"`
-	MaxTopicLength      int           `yaml:"max_topic_length"`  // in bytes
-	MaxSubscriptions    int           `yaml:"max_subscriptions"` // of a session
-	MaxFilters          int           `yaml:"max_filters_per_subscribe"`
-	MaxInflight         uint16        `yaml:"max_inflight"`      // messages of QoS 1 and 2 under way; 0: as many as the protocol has
-	MaxTopicAliases     uint16        `yaml:"max_topic_aliases"` // 0: as many as the protocol has
-	MaxUserProperties   int           `yaml:"max_user_properties"`
-	MaxKeepalive        time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
-	MaxSessionExpiry    time.Duration `yaml:"max_session_expiry"` // of a session without a connection
-	MaxWillDelay        time.Duration `yaml:"max_will_delay"`
-	PublishRate         PublishRate   `yaml:"publish_rate"`  // per client
-	PublishBytes        PublishBytes  `yaml:"publish_bytes"` // per client
+	MaxConnections            int           `yaml:"max_connections"`
+	MaxConnectionsPerIP       int           `yaml:"max_connections_per_ip"`
+	MaxConnectionsPerNetwork  int           `yaml:"max_connections_per_network"` // of strangers that have not logged in
+	MaxConnectionsPerIdentity int           `yaml:"max_connections_per_identity"`
+	AddressPrefix             PrefixBits    `yaml:"address_prefix"`           // what counts as one address
+	NetworkPrefix             PrefixBits    `yaml:"network_prefix"`           // and as one network
+	ConnectRate               Rate          `yaml:"connect_rate"`             // from all sources
+	ConnectRatePerNetwork     Rate          `yaml:"connect_rate_per_network"` // of strangers
+	ConnectRatePerIP          Rate          `yaml:"connect_rate_per_ip"`      // from one address prefix
+	MaxHandshakes             int           `yaml:"max_handshakes"`           // in progress at once
+	HandshakeTimeout          time.Duration `yaml:"handshake_timeout"`
+	ConnectTimeout            time.Duration `yaml:"connect_timeout"`
+	PacketTimeout             time.Duration `yaml:"packet_timeout"` // for one whole packet
+	MaxConnectSize            Size          `yaml:"max_connect_size"`
+	MaxPacketSize             Size          `yaml:"max_packet_size"`
+	MaxTopicLevels            int           `yaml:"max_topic_levels"`
+	MaxTopicLength            int           `yaml:"max_topic_length"`  // in bytes
+	MaxSubscriptions          int           `yaml:"max_subscriptions"` // of a session
+	MaxFilters                int           `yaml:"max_filters_per_subscribe"`
+	MaxInflight               uint16        `yaml:"max_inflight"`      // messages of QoS 1 and 2 under way; 0: as many as the protocol has
+	MaxTopicAliases           uint16        `yaml:"max_topic_aliases"` // 0: as many as the protocol has
+	MaxUserProperties         int           `yaml:"max_user_properties"`
+	MaxKeepalive              time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
+	MaxSessionExpiry          time.Duration `yaml:"max_session_expiry"` // of a session without a connection
+	MaxWillDelay              time.Duration `yaml:"max_will_delay"`
+	PublishRate               PublishRate   `yaml:"publish_rate"`  // per client
+	PublishBytes              PublishBytes  `yaml:"publish_bytes"` // per client
 }
 
 // Rate is a token bucket of things a second. Both are zero, or neither is.

@@ -166,6 +166,7 @@ func (l *loader) certificateMethods() {
 
 func (l *loader) limits() {
 	c := &l.cfg.Limits
+	l.admission()
 	l.seconds("limits.max_keepalive", c.MaxKeepalive, math.MaxUint16)
 	l.seconds("limits.max_session_expiry", c.MaxSessionExpiry, math.MaxUint32)
 	l.seconds("limits.max_will_delay", c.MaxWillDelay, math.MaxUint32)
@@ -174,6 +175,7 @@ func (l *loader) limits() {
 		empty bool
 	}{
 		{"limits.connect_rate", c.ConnectRate.PerSecond > 0 && c.ConnectRate.Burst == 0},
+		{"limits.connect_rate_per_network", c.ConnectRatePerNetwork.PerSecond > 0 && c.ConnectRatePerNetwork.Burst == 0},
 		{"limits.connect_rate_per_ip", c.ConnectRatePerIP.PerSecond > 0 && c.ConnectRatePerIP.Burst == 0},
 		{"limits.publish_rate", c.PublishRate.PerSecond > 0 && c.PublishRate.Burst == 0},
 		{"limits.publish_bytes", c.PublishBytes.PerSecond > 0 && c.PublishBytes.Burst == 0},

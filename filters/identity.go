@@ -100,6 +100,8 @@ type Credentials struct {
 	Certificate *x509.Certificate // the verified leaf; nil if the client showed none
 	RemoteAddr  netip.Addr        // of the client, behind any PROXY header
 	Listener    string            // the configured name of the listener
+
+	Known bool // it has been here before, and goes first where logins wait
 }
 
 // Dialogue is one run of MQTT 5.0 enhanced authentication (section 4.12). One

@@ -33,8 +33,9 @@ func NewStore(max int) *Store {
 }
 
 // Claim sets s.Owner: the principal that s.BrokerID belongs to, which is that
-// of s if it belongs to nobody. It is followed by End.
-func (t *Store) Claim(now time.Time, s *Session) {
+// of s if it belongs to nobody. It reports whether another connection has it, and is
+// followed by End.
+func (t *Store) Claim(now time.Time, s *Session) (taken bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	id := s.BrokerID()
@@ -52,6 +53,7 @@ func (t *Store) Claim(now time.Time, s *Session) {
 	}
 	e.open++
 	s.Owner = e.owner
+	return e.open > 1
 }
 
 // Begin says that the broker has accepted s, and whether it had a session.

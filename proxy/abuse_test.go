@@ -19,6 +19,7 @@ import (
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // visitor is a peer that never becomes a client: what it does, when it has to
@@ -175,7 +176,7 @@ func receive(t *testing.T, h *house, v visitor) {
 func TestHandshakeSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := newIdentity(t, "broker.example")
-		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 2) })
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = ratelimit.NewTurns(2) })
 		defer h.close()
 		h.dial(packets.V5).Send(clientHello(t))
 		h.dial(packets.V5).Send(clientHello(t))
@@ -212,7 +213,7 @@ func expectEnd(t *testing.T, p *mqtttest.Peer, sentence string) {
 func TestSilenceTakesNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := newIdentity(t, "broker.example")
-		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 1) })
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = ratelimit.NewTurns(1) })
 		defer h.close()
 		h.dial(packets.V5)
 		h.dial(packets.V5)
@@ -230,13 +231,13 @@ func TestSilenceTakesNoSlot(t *testing.T) {
 // TestNoHandshakeSlot has a client that waits for a slot in vain.
 func TestNoHandshakeSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slots := make(chan struct{}, 1)
-		slots <- struct{}{} // a handshake on another listener
+		slots := ratelimit.NewTurns(1)
+		slots.Try(false) // a handshake on another listener
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
 		receive(t, h, visitor{"", say(clientHello(t)), handshakeTimeout, "refused tls_handshake"})
-		if len(slots) != 1 {
-			t.Errorf("%d slots are taken, want the other listener's", len(slots))
+		if slots.Try(true) {
+			t.Error("the other listener's slot was given back")
 		}
 	})
 }
@@ -247,7 +248,7 @@ func TestAdmission(t *testing.T) {
 		h := open(t)
 		defer h.close()
 		admit := h.policy.Admit
-		h.policy.Admit = func(now time.Time, addr netip.Addr) (func(), string) {
+		h.policy.Admit = func(now time.Time, addr netip.Addr) (proxy.Visit, string) {
 			if addr.String() == "203.0.113.9" {
 				return nil, "rate"
 			}

@@ -19,6 +19,9 @@ func (c *conn) accept() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
+	if r := c.visit.Claim(time.Now(), string(c.connect.Username), c.sess.Certificate != nil); r != nil {
+		return r.ending()
+	}
 	p, err = c.authenticate(p)
 	if err != nil {
 		return err
@@ -32,12 +35,27 @@ func (c *conn) accept() error {
 	if p, err = c.endHere(p); err != nil {
 		return err
 	}
-	c.claim()
+	if err := c.enter(); err != nil {
+		return err
+	}
 	c.up.open(c.policy)
 	if p, err = c.judgeConnect(p); err != nil {
 		return err
 	}
 	return c.reachBroker(p)
+}
+
+// enter claims the client identifier, and asks whether there is a place for the
+// session.
+func (c *conn) enter() error {
+	n := Newcomer{Username: c.sess.Identity.Username, Tenant: c.sess.Identity.Tenant}
+	if taken := c.claim(); c.sess.Owner == c.sess.Identity.Principal() {
+		n.ClientID, n.Taken = c.sess.BrokerID(), taken
+	}
+	if r := c.visit.Enter(time.Now(), n); r != nil {
+		return r.ending()
+	}
+	return nil
 }
 
 // readConnect reads the first packet, which must be a CONNECT.

@@ -17,6 +17,9 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	if err != nil {
 		return &ending{end: EndDenied, code: packets.NotAuthorized, err: err}
 	}
+	if err := c.sit(); err != nil {
+		return err
+	}
 	if err := c.dial(append(header, p.Raw...)); err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
@@ -55,6 +58,18 @@ func refusalText(ack *packets.Packet) string {
 		return texts[ack.Reason]
 	}
 	return ack.Reason.String() // a broker that we have been told to be lax with
+}
+
+// sit takes one of the connections that the broker has for us.
+func (c *conn) sit() error {
+	if c.policy.Seats == nil {
+		return nil
+	}
+	if !c.policy.Seats.Try(c.visit.Known()) {
+		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: errors.New("backends[].max_connections is reached")}
+	}
+	c.seated = true
+	return nil
 }
 
 func (c *conn) dial(connect []byte) error {

@@ -21,6 +21,7 @@ type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
 	remote   netip.AddrPort
+	visit    Visit
 
 	wire     *wire    // the client's socket
 	client   net.Conn // wire, or TLS over it
@@ -39,6 +40,7 @@ type conn struct {
 	will     []byte // a CONNECT with the Will alone; nil: none
 	claimed  bool   // the client identifier, in policy.Sessions
 	assigned bool   // the client had no identifier of its own
+	seated   bool   // it holds one of policy.Seats
 	expiry   expiry
 	up       upJudge
 	down     downJudge
@@ -46,7 +48,6 @@ type conn struct {
 	since    time.Time   // and when it began
 	running  atomic.Bool // it became a session
 	pumps    atomic.Int32
-	done     func() // called in the end
 	answers  answers
 	notices  notices
 	leaving  atomic.Int32 // calls of unsubscribe that nobody has seen to
@@ -101,7 +102,7 @@ func (c *conn) open() (e *ending) {
 
 // finish ends the connection, which it counts and logs once.
 func (c *conn) finish(e *ending) {
-	defer c.done()
+	defer func() { c.listener.left(c, e) }()
 	c.release(&e)
 	o := c.listener.server.observer
 	if c.running.Load() {
@@ -135,6 +136,9 @@ func (c *conn) release(e **ending) {
 	if c.broker != nil {
 		_ = c.broker.Close()
 	}
+	if c.seated {
+		c.policy.Seats.Give()
+	}
 }
 
 // unclaim lets go of the client identifier.
@@ -145,14 +149,15 @@ func (c *conn) unclaim() {
 	}
 }
 
-// claim asks whose the client identifier is.
-func (c *conn) claim() {
+// claim asks whose the client identifier is, and reports whether another connection
+// has it.
+func (c *conn) claim() (taken bool) {
 	if c.policy.Sessions == nil {
 		c.sess.Owner = c.sess.Identity.Principal()
-		return
+		return false
 	}
-	c.policy.Sessions.Claim(time.Now(), &c.sess)
 	c.claimed = true
+	return c.policy.Sessions.Claim(time.Now(), &c.sess)
 }
 
 // caught makes a panic the end of the connection.
@@ -200,8 +205,12 @@ func (c *conn) handshakeTLS(t *tls.Conn) error {
 	if err := c.setDeadline(c.wire.Conn, limit); err != nil {
 		return err
 	}
-	slot := &handshakeSlot{slots: c.policy.Handshakes, life: c.life, limit: limit, start: time.Now()}
-	defer slot.release()
+	slot := &handshakeSlot{
+		handshakes: c.policy.Handshakes, computing: c.policy.Computing, known: c.visit.Known(),
+		life: c.life, limit: limit, start: time.Now(),
+	}
+	c.wire.beforeWait = func() error { slot.answered(); return nil }
+	defer func() { c.wire.beforeWait = nil; slot.release() }()
 	// The socket's deadline ends it; a context that can end would cost a goroutine.
 	return t.HandshakeContext(context.WithValue(context.Background(), slotKey{}, slot))
 }

@@ -68,9 +68,9 @@ func open(t testing.TB, edit ...func(*proxy.Policy)) *house {
 func (h *house) newPolicy(edit ...func(*proxy.Policy)) *proxy.Policy {
 	p := &proxy.Policy{
 		Listener: "test",
-		Admit: func(time.Time, netip.Addr) (func(), string) {
+		Admit: func(time.Time, netip.Addr) (proxy.Visit, string) {
 			h.slots.Add(1)
-			return func() { h.slots.Add(-1) }, ""
+			return &guest{h: h}, ""
 		},
 		Authn:  h,
 		Up:     filters.Chain{&opener{h: h, filter: script}},

@@ -80,7 +80,7 @@ func (l *Listener) Serve(ln net.Listener) {
 func (l *Listener) admit(raw net.Conn) {
 	remote := remoteAddr(raw)
 	policy := l.policy.Load()
-	release, refusal := policy.Admit(time.Now(), remote.Addr())
+	visit, refusal := policy.Admit(time.Now(), remote.Addr())
 	if refusal != "" {
 		l.server.observer.Refused(refusal)
 		_ = raw.Close()
@@ -88,19 +88,22 @@ func (l *Listener) admit(raw net.Conn) {
 	}
 	l.server.observer.Opened(policy.Listener)
 	c := newConn(l, policy, raw, remote)
+	c.visit = visit
 	if !l.server.sessions.add(c) {
-		release()
+		visit.Leave(time.Now(), NoFault)
 		_ = raw.Close()
 		l.server.observer.Closed()
 		return
 	}
 	l.open.Add(1)
-	c.done = func() {
-		release()
-		l.server.sessions.remove(c) // last, so that Shutdown waits for release
-		l.open.Add(-1)
-	}
 	go c.live()
+}
+
+// left takes back what admit has given c.
+func (l *Listener) left(c *conn, e *ending) {
+	c.visit.Leave(time.Now(), e.fault())
+	l.server.sessions.remove(c) // last, so that Shutdown waits for it
+	l.open.Add(-1)
 }
 
 // remoteAddr returns the address of the peer, zero if it has none.

@@ -13,7 +13,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -64,9 +63,11 @@ type Policy struct {
 	// The state is zero without TLS. Nil means that it always would.
 	Recheck func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error
 
-	// Handshakes holds a slot for each TLS handshake that may be in progress
-	// at once, from the ClientHello on, over all listeners. Nil means no limit.
-	Handshakes chan struct{}
+	// Places, over all listeners; nil means no limit. Handshakes are TLS handshakes in
+	// progress, from the ClientHello on. Computing are those of them that take processor
+	// time and do not wait for their peers: what is left of it is for the sessions.
+	// Seats are connections to the broker, which has only so many.
+	Handshakes, Computing, Seats Places
 }
 
 // Limits bound one connection. Zero means no limit.
@@ -82,11 +83,6 @@ type Limits struct {
 	MaxSessionExpiry uint32        // seconds
 	MaxWillDelay     uint32        // seconds
 }
-
-// Admit decides whether a connection from addr, which is invalid for a Unix
-// socket, is taken at all. The refusal, one word of a fixed set, is empty if
-// it is; release is then called when the connection has ended.
-type Admit func(now time.Time, addr netip.Addr) (release func(), refusal string)
 
 // Authenticator finds out who a client is. An error that is a *packets.Error
 // tells the Reason Code of the refusal.

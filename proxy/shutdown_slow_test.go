@@ -64,12 +64,9 @@ func TestShutdownWaits(t *testing.T) {
 		h := open(t)
 		defer h.close()
 		admit := h.policy.Admit
-		h.policy.Admit = func(now time.Time, addr netip.Addr) (func(), string) {
-			release, refusal := admit(now, addr)
-			return func() {
-				time.Sleep(time.Minute)
-				release()
-			}, refusal
+		h.policy.Admit = func(now time.Time, addr netip.Addr) (proxy.Visit, string) {
+			v, refusal := admit(now, addr)
+			return dawdling{v}, refusal
 		}
 		h.dial(packets.V5)
 		synctest.Wait()
@@ -80,6 +77,14 @@ func TestShutdownWaits(t *testing.T) {
 			t.Errorf("%d admissions were not released when Shutdown returned", n)
 		}
 	})
+}
+
+// dawdling takes its time to leave.
+type dawdling struct{ proxy.Visit }
+
+func (l dawdling) Leave(now time.Time, f proxy.Fault) {
+	time.Sleep(time.Minute)
+	l.Visit.Leave(now, f)
 }
 
 // TestShutdownBeforeWrite stops a session just before it writes to a client

@@ -14,6 +14,7 @@ import (
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // TestShutdown ends connections in every phase of their lives, at once and
@@ -111,8 +112,8 @@ func closeAfter(p *mqtttest.Peer) {
 // holds.
 func TestShutdownBeforeHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slots := make(chan struct{}, 1)
-		slots <- struct{}{}
+		slots := ratelimit.NewTurns(1)
+		slots.Try(false)
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
 		client := h.dial(packets.V5)
@@ -132,7 +133,7 @@ func TestShutdownBeforeHandshake(t *testing.T) {
 // TestShutdownInHandshake ends TLS handshakes, and those that wait for a slot.
 func TestShutdownInHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = make(chan struct{}, 1) })
+		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = ratelimit.NewTurns(1) })
 		defer h.close()
 		one, other := h.dial(packets.V5), h.dial(packets.V5)
 		one.Send(clientHello(t))

@@ -10,12 +10,16 @@ import (
 // handshakeSlot is the right of one TLS handshake to take processor time. It is
 // asked for when the ClientHello is here: a connection that says nothing holds
 // none, and cannot keep others from logging in.
+//
+// It is one of Handshakes until the end, and one of Computing until the answer to
+// the ClientHello is out: most of the work is in that, and anybody can ask for it.
 type handshakeSlot struct {
-	slots chan struct{} // nil: no limit
-	life  context.Context
-	start time.Time     // of the handshake, and
-	limit time.Duration // how long it may take with the wait for the slot; zero: no limit
-	taken bool
+	handshakes, computing Places // nil: no limit
+	known                 bool
+	life                  context.Context
+	start                 time.Time     // of the handshake, and
+	limit                 time.Duration // how long it may take with the wait for the slot; zero: no limit
+	taken, computes       bool
 }
 
 // slotKey is the key of the handshakeSlot in the context of a handshake.
@@ -25,19 +29,24 @@ type slotKey struct{}
 var errNoSlot = fmt.Errorf("no free handshake slot: %w", os.ErrDeadlineExceeded)
 
 // take waits for a slot.
-func (s *handshakeSlot) take() error {
-	if s.slots == nil || s.taken {
-		return nil
-	}
+func (s *handshakeSlot) take() (err error) {
 	ctx, cancel := s.rest()
 	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-		s.taken = true
-		return nil
-	case <-ctx.Done():
-		return errNoSlot
+	s.taken, err = s.wait(ctx, s.handshakes)
+	if err == nil {
+		s.computes, err = s.wait(ctx, s.computing)
 	}
+	return err
+}
+
+func (s *handshakeSlot) wait(ctx context.Context, places Places) (taken bool, err error) {
+	if places == nil {
+		return false, nil
+	}
+	if places.Take(ctx, s.known) != nil {
+		return false, errNoSlot
+	}
+	return true, nil
 }
 
 // rest is a context that ends when the handshake has to, or the connection does.
@@ -48,8 +57,18 @@ func (s *handshakeSlot) rest() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(s.life, s.start.Add(s.limit))
 }
 
+// answered is called when the peer is waited for.
+func (s *handshakeSlot) answered() {
+	if s.computes {
+		s.computes = false
+		s.computing.Give()
+	}
+}
+
 func (s *handshakeSlot) release() {
+	s.answered()
 	if s.taken {
-		<-s.slots
+		s.taken = false
+		s.handshakes.Give()
 	}
 }

@@ -54,14 +54,17 @@ func NewBucket(r Rate) *Bucket { return &Bucket{rate: r, tokens: float64(r.Burst
 
 // Take takes n ≥ 0 tokens if there are so many, and reports whether there
 // were; otherwise it takes none. More than the burst are never there.
-func (b *Bucket) Take(now time.Time, n int) bool {
+func (b *Bucket) Take(now time.Time, n int) bool { return b.takeAbove(now, n, 0) }
+
+// takeAbove takes n tokens if floor are left then: those are for others.
+func (b *Bucket) takeAbove(now time.Time, n int, floor float64) bool {
 	if b.rate.Unlimited() {
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.advance(now)
-	if b.tokens < float64(n) {
+	if b.tokens < float64(n)+floor {
 		return false
 	}
 	b.tokens -= float64(n)

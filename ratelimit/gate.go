@@ -10,44 +10,101 @@ import (
 // is stable: it labels metrics.
 type Refusal string
 
-// The refusals, in the order in which a Gate looks for them.
+// The refusals, in the order in which they are looked for: those before Banned
+// before anything is spent on a connection, the others when it says who it is.
 const (
-	DeniedNetwork       Refusal = "denied_network"
-	MaxConnectionsPerIP Refusal = "max_connections_per_ip"
-	MaxConnections      Refusal = "max_connections"
-	ConnectRatePerIP    Refusal = "connect_rate_per_ip"
-	ConnectRate         Refusal = "connect_rate"
+	DeniedNetwork            Refusal = "denied_network"
+	NoMemory                 Refusal = "memory"
+	MaxConnectionsPerIP      Refusal = "max_connections_per_ip"
+	MaxConnectionsPerNetwork Refusal = "max_connections_per_network"
+	MaxConnections           Refusal = "max_connections"
+	Reserved                 Refusal = "reserved_connections" // the rest is for those who are known
+	ConnectRatePerIP         Refusal = "connect_rate_per_ip"
+	ConnectRatePerNetwork    Refusal = "connect_rate_per_network"
+	ConnectRate              Refusal = "connect_rate"
+
+	Banned                    Refusal = "banned" // networks right after DeniedNetwork
+	Busy                      Refusal = "busy"
+	MaxConnectionsPerIdentity Refusal = "max_connections_per_identity"
 )
 
 // Limits is what a Gate admits. A zero number is no limit.
 type Limits struct {
 	Total, PerPrefix    int  // connections that are open at once
 	Rate, PerPrefixRate Rate // connections a second
+
+	// Of strangers, and only as long as they have not logged in: a network is many
+	// prefixes, of which an attacker may have as many as there are.
+	PerNetwork     int
+	PerNetworkRate Rate
+
+	PerIdentity int  // connections of one identity at once
+	Guesses     Rate // logins that fail, of one user from where the user has logged in before
+
+	Prefix, Network Bits // of what is counted together
 }
 
-// maxPrefixes is for how many prefixes a Gate knows the rate. More prefixes
-// share buckets.
-const maxPrefixes = 1 << 16
+// Bits is how much of an address counts. The zero Bits stands for the usual: of a
+// prefix 32 and 64, of a network 16 and 48.
+type Bits struct{ V4, V6 int }
 
-// Gate admits connections by their source, before anything is spent on them.
-// It counts by Prefix. Its methods may be called from many goroutines.
+var (
+	usualPrefix  = Bits{32, 64}
+	usualNetwork = Bits{16, 48}
+)
+
+const (
+	// maxPrefixes is for how many prefixes, and networks, a Gate knows the rate.
+	// More share buckets.
+	maxPrefixes = 1 << 16
+
+	maxKnown = 1 << 16
+	knownFor = 7 * 24 * time.Hour // since somebody last logged in
+)
+
+// Gate admits connections by their source, before anything is spent on them, and
+// then looks at what they say and do. Its methods may be called from many goroutines.
 //
 // It refuses for what concerns the source alone before what concerns all, and
 // counts before rates, which a question uses up: a source over its own limits
 // takes nothing from others. A connection refused for the rate of all has
 // cost its source a token, and no more.
+//
+// A prefix from which somebody has logged in is known, others are strangers. A
+// quarter of all connections and of their rate is for the known: a flood of
+// strangers takes turns with itself.
 type Gate struct {
-	mu         sync.Mutex
-	limits     Limits
-	open       int
-	prefixes   map[netip.Prefix]int // open connections; none is zero
-	rate       *Bucket
-	prefixRate *Keyed[netip.Prefix]
+	bans   *Bans
+	memory func() float64
+
+	known *recent[netip.Prefix]
+	usual *recent[login]
+
+	mu          sync.Mutex
+	limits      Limits
+	open        int
+	strangers   int                  // of these; they have not logged in yet
+	prefixes    map[netip.Prefix]int // open connections; none is zero
+	networks    map[netip.Prefix]int // of strangers; none is zero
+	identities  map[string]int       // of who has logged in; none is zero
+	rate        *Bucket
+	prefixRate  *Keyed[netip.Prefix]
+	networkRate *Keyed[netip.Prefix]
+	guesses     *Keyed[login]
 }
 
-// NewGate returns a gate without open connections.
-func NewGate(limits Limits) *Gate {
-	g := &Gate{prefixes: make(map[netip.Prefix]int)}
+// NewGate returns a gate without open connections. It obeys and feeds bans; memory
+// returns which part of the memory there may be is in use, nil if there is no bound.
+func NewGate(limits Limits, bans *Bans, memory func() float64) *Gate {
+	if memory == nil {
+		memory = func() float64 { return 0 }
+	}
+	g := &Gate{
+		bans: bans, memory: memory,
+		known:    newRecent[netip.Prefix](maxKnown, knownFor),
+		usual:    newRecent[login](maxKnown, knownFor),
+		prefixes: make(map[netip.Prefix]int), networks: make(map[netip.Prefix]int), identities: make(map[string]int),
+	}
 	g.SetLimits(limits)
 	return g
 }
@@ -55,6 +112,12 @@ func NewGate(limits Limits) *Gate {
 // SetLimits changes the limits for the connections to come. Those that are
 // open stay and count. A rate that did not change keeps its state.
 func (g *Gate) SetLimits(limits Limits) {
+	if limits.Prefix == (Bits{}) {
+		limits.Prefix = usualPrefix
+	}
+	if limits.Network == (Bits{}) {
+		limits.Network = usualNetwork
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.rate == nil || limits.Rate != g.limits.Rate {
@@ -62,6 +125,12 @@ func (g *Gate) SetLimits(limits Limits) {
 	}
 	if g.prefixRate == nil || limits.PerPrefixRate != g.limits.PerPrefixRate {
 		g.prefixRate = NewKeyed[netip.Prefix](limits.PerPrefixRate, maxPrefixes)
+	}
+	if g.networkRate == nil || limits.PerNetworkRate != g.limits.PerNetworkRate {
+		g.networkRate = NewKeyed[netip.Prefix](limits.PerNetworkRate, maxPrefixes)
+	}
+	if g.guesses == nil || limits.Guesses != g.limits.Guesses {
+		g.guesses = NewKeyed[login](limits.Guesses, maxKnown)
 	}
 	g.limits = limits
 }
@@ -73,47 +142,59 @@ func (g *Gate) Open() int {
 	return g.open
 }
 
-// Admit admits a connection from addr, or returns a Refusal and no release.
-// The caller calls release when the connection has ended; only the first call
-// counts. The invalid Addr, of a Unix socket, is subject to Total and Rate
-// only.
-func (g *Gate) Admit(now time.Time, addr netip.Addr) (release func(), refusal Refusal) {
-	prefix := Prefix(addr)
+// Admit admits a connection from addr, or returns a Refusal. The invalid Addr, of a
+// Unix socket, is subject to what concerns all only.
+//
+// A known prefix that was banned for what somebody did there may come in: those who
+// have logged in before are not to pay for a neighbour.
+func (g *Gate) Admit(now time.Time, addr netip.Addr) (*Visit, Refusal) {
+	ban, banned := g.bans.FindAddr(now, addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if refusal := g.check(now, prefix); refusal != "" {
+	v := Visit{gate: g, prefix: g.limits.Prefix.of(addr), network: g.limits.Network.of(addr), banned: banned}
+	v.known = g.known.has(now, v.prefix)
+	v.stranger = !v.known
+	if banned && (ban.Manual || v.stranger) {
+		return nil, Banned
+	}
+	if refusal := g.check(now, &v); refusal != "" {
 		return nil, refusal
 	}
 	g.open++
-	if prefix.IsValid() {
-		g.prefixes[prefix]++
+	if v.prefix.IsValid() {
+		g.prefixes[v.prefix]++
 	}
-	return sync.OnceFunc(func() { g.leave(prefix) }), ""
-}
-
-func (g *Gate) leave(prefix netip.Prefix) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open--
-	if !prefix.IsValid() {
-		return
+	if v.stranger {
+		g.strangers++
+		g.networks[v.network]++
 	}
-	if g.prefixes[prefix]--; g.prefixes[prefix] == 0 {
-		delete(g.prefixes, prefix)
-	}
+	admitted := v
+	return &admitted, ""
 }
 
 // check looks for a refusal. The caller holds g.mu.
-func (g *Gate) check(now time.Time, prefix netip.Prefix) Refusal {
-	remote := prefix.IsValid()
+func (g *Gate) check(now time.Time, v *Visit) Refusal {
+	l, remote := &g.limits, v.prefix.IsValid()
+	floor := 0
+	if v.stranger {
+		floor = l.Rate.Burst / reserve
+	}
 	switch {
-	case remote && reached(g.limits.PerPrefix, g.prefixes[prefix]):
+	case g.memory() > memoryForNone:
+		return NoMemory
+	case remote && reached(l.PerPrefix, g.prefixes[v.prefix]):
 		return MaxConnectionsPerIP
-	case reached(g.limits.Total, g.open):
+	case remote && v.stranger && reached(l.PerNetwork, g.networks[v.network]):
+		return MaxConnectionsPerNetwork
+	case reached(l.Total, g.open):
 		return MaxConnections
-	case remote && !g.prefixRate.Allow(now, prefix):
+	case v.stranger && reached(l.Total-l.Total/reserve, g.strangers):
+		return Reserved
+	case remote && !g.prefixRate.Allow(now, v.prefix):
 		return ConnectRatePerIP
-	case !g.rate.Take(now, 1):
+	case remote && v.stranger && !g.networkRate.Allow(now, v.network):
+		return ConnectRatePerNetwork
+	case !g.rate.takeAbove(now, 1, float64(floor)):
 		return ConnectRate
 	}
 	return ""
@@ -121,15 +202,21 @@ func (g *Gate) check(now time.Time, prefix netip.Prefix) Refusal {
 
 func reached(limit, n int) bool { return limit != 0 && n >= limit }
 
-// Prefix is what one party is taken to hold of the address space: the whole
-// of an IPv4 address, the first 64 bits of an IPv6 address. It is invalid if
-// addr is.
-func Prefix(addr netip.Addr) netip.Prefix {
+// of is what one party is taken to hold of the address space. It is invalid if addr
+// is.
+func (b Bits) of(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
-	bits := 64
+	bits := b.V6
 	if addr.Is4() {
-		bits = 32
+		bits = b.V4
 	}
 	prefix, _ := addr.Prefix(bits) // only too many bits are an error
 	return prefix
+}
+
+// less takes one from a count.
+func less[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] == 0 {
+		delete(counts, key)
+	}
 }

@@ -18,19 +18,22 @@ func admit(g *Gate, now time.Time, addr string) Refusal {
 	return refusal
 }
 
+func newGate(limits Limits) *Gate { return NewGate(limits, NewBans(), nil) }
+
 func TestPrefix(t *testing.T) {
-	for addr, want := range map[string]string{
-		"192.0.2.1":              "192.0.2.1/32",
-		"::ffff:192.0.2.1":       "192.0.2.1/32",
-		"2001:db8:1:2:3:4:5:6":   "2001:db8:1:2::/64",
-		"fe80::1%eth0":           "fe80::/64",
-		"::ffff:192.0.2.1%zone0": "192.0.2.1/32",
+	for addr, want := range map[string]struct{ prefix, network string }{
+		"192.0.2.1":              {"192.0.2.1/32", "192.0.0.0/16"},
+		"::ffff:192.0.2.1":       {"192.0.2.1/32", "192.0.0.0/16"},
+		"2001:db8:1:2:3:4:5:6":   {"2001:db8:1:2::/64", "2001:db8:1::/48"},
+		"fe80::1%eth0":           {"fe80::/64", "fe80::/48"},
+		"::ffff:192.0.2.1%zone0": {"192.0.2.1/32", "192.0.0.0/16"},
 	} {
-		if got := Prefix(netip.MustParseAddr(addr)); got.String() != want {
-			t.Errorf("Prefix(%s) = %v", addr, got)
+		a := netip.MustParseAddr(addr)
+		if prefix, network := usualPrefix.of(a), usualNetwork.of(a); prefix.String() != want.prefix || network.String() != want.network {
+			t.Errorf("%s is of %v in %v", addr, prefix, network)
 		}
 	}
-	if Prefix(netip.Addr{}).IsValid() {
+	if usualPrefix.of(netip.Addr{}).IsValid() {
 		t.Error("the prefix of no address is valid")
 	}
 }
@@ -55,10 +58,17 @@ func TestLimits(t *testing.T) {
 		{"rate, Unix socket", Limits{Rate: Rate{1, 1}}, []string{"", ""}, ConnectRate},
 		{"rate per prefix", Limits{PerPrefixRate: Rate{1, 1}}, []string{"2001:db8::1", "2001:db8::2"}, ConnectRatePerIP},
 		{"rate per prefix, other", Limits{PerPrefixRate: Rate{1, 1}}, []string{"192.0.2.1", "192.0.2.2"}, ""},
+		{"per network", Limits{PerNetwork: 2}, []string{"192.0.2.1", "192.0.9.2", "192.0.2.3"}, MaxConnectionsPerNetwork},
+		{"per network, other", Limits{PerNetwork: 2}, []string{"192.0.2.1", "192.0.9.2", "192.1.2.3"}, ""},
+		{"per network, same /48", Limits{PerNetwork: 1}, []string{"2001:db8:1:2::1", "2001:db8:1:3::1"}, MaxConnectionsPerNetwork},
+		{"rate per network", Limits{PerNetworkRate: Rate{1, 2}}, []string{"192.0.2.1", "192.0.9.2", "192.0.2.3"}, ConnectRatePerNetwork},
+		{"bits that were set", Limits{PerPrefix: 1, Prefix: Bits{24, 56}}, []string{"192.0.2.1", "192.0.2.2"}, MaxConnectionsPerIP},
+		{"network bits that were set", Limits{PerNetwork: 1, Network: Bits{8, 32}}, []string{"10.1.0.1", "10.2.0.1"}, MaxConnectionsPerNetwork},
+		{"strangers leave a quarter", Limits{Total: 4}, []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, Reserved},
 		{"zero is no limit", Limits{}, []string{"192.0.2.1", "192.0.2.1", "192.0.2.1"}, ""},
 	}
 	for _, test := range tests {
-		g := NewGate(test.limits)
+		g := newGate(test.limits)
 		for i, addr := range test.addrs {
 			var want Refusal
 			if i == len(test.addrs)-1 {
@@ -71,8 +81,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestRelease(t *testing.T) {
-	g := NewGate(Limits{Total: 2, PerPrefix: 1})
+func TestLeave(t *testing.T) {
+	g := newGate(Limits{Total: 2, PerPrefix: 1})
 	first, refusal := g.Admit(start, netip.MustParseAddr("192.0.2.1"))
 	if refusal != "" {
 		t.Fatal(refusal)
@@ -80,25 +90,24 @@ func TestRelease(t *testing.T) {
 	if refusal := admit(g, start, "192.0.2.2"); refusal != "" {
 		t.Fatal(refusal)
 	}
-	first()
-	first()
+	first.Leave(start, "")
 	if g.Open() != 1 {
-		t.Errorf("%d are open after one of two was released twice", g.Open())
+		t.Errorf("%d are open after one of two has left", g.Open())
 	}
 	if len(g.prefixes) != 1 {
 		t.Errorf("%d prefixes are kept for one connection", len(g.prefixes))
 	}
 	if refusal := admit(g, start, "192.0.2.1"); refusal != "" {
-		t.Errorf("after release: %v", refusal)
+		t.Errorf("after it has left: %v", refusal)
 	}
-	if release, refusal := g.Admit(start, netip.MustParseAddr("192.0.2.3")); refusal == "" || release != nil {
-		t.Error("released twice, admitted twice")
+	if v, refusal := g.Admit(start, netip.MustParseAddr("192.0.2.3")); refusal == "" || v != nil {
+		t.Error("left once, admitted twice")
 	}
 }
 
 func TestSetLimits(t *testing.T) {
 	rates := Limits{Rate: Rate{PerSecond: 1, Burst: 3}, PerPrefixRate: Rate{PerSecond: 1, Burst: 2}}
-	g := NewGate(rates)
+	g := newGate(rates)
 	for range 2 {
 		if refusal := admit(g, start, "192.0.2.1"); refusal != "" {
 			t.Fatal(refusal)
@@ -133,7 +142,7 @@ func TestSetLimits(t *testing.T) {
 
 func TestGateConcurrently(t *testing.T) {
 	const total = 10
-	g := NewGate(Limits{Total: total, PerPrefix: 4})
+	g := newGate(Limits{Total: total, PerPrefix: 4})
 	addrs := []netip.Addr{
 		netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
 		netip.MustParseAddr("2001:db8::1"),
@@ -144,7 +153,7 @@ func TestGateConcurrently(t *testing.T) {
 	for worker := range 32 {
 		wg.Go(func() {
 			for range 500 {
-				release, refusal := g.Admit(start, addrs[worker%len(addrs)])
+				v, refusal := g.Admit(start, addrs[worker%len(addrs)])
 				if refusal != "" {
 					continue
 				}
@@ -152,7 +161,11 @@ func TestGateConcurrently(t *testing.T) {
 					t.Errorf("%d are open", n)
 				}
 				open.Add(-1)
-				release()
+				if worker%2 == 0 {
+					v.Claim(start, "u", false)
+					v.Enter(start, Entry{Identity: "u", ClientID: "c"})
+				}
+				v.Leave(start, "")
 			}
 		})
 	}
@@ -163,21 +176,22 @@ func TestGateConcurrently(t *testing.T) {
 		}
 	})
 	wg.Wait()
-	if g.Open() != 0 || len(g.prefixes) != 0 {
-		t.Errorf("%d are open, %d prefixes kept, after all were released", g.Open(), len(g.prefixes))
+	if g.Open()+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities) != 0 {
+		t.Errorf("after all have left: %d open, %d strangers, prefixes %v, networks %v, identities %v",
+			g.open, g.strangers, g.prefixes, g.networks, g.identities)
 	}
 }
 
 func BenchmarkAdmit(b *testing.B) {
-	g := NewGate(Limits{
+	g := newGate(Limits{
 		Total: 10000, PerPrefix: 100, Rate: Rate{1e9, 1e9}, PerPrefixRate: Rate{1e9, 1e9},
 	})
 	addr := netip.MustParseAddr("192.0.2.1")
 	for b.Loop() {
-		release, refusal := g.Admit(start, addr)
+		v, refusal := g.Admit(start, addr)
 		if refusal != "" {
 			b.Fatal(refusal)
 		}
-		release()
+		v.Leave(start, "")
 	}
 }

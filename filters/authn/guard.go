@@ -15,6 +15,7 @@ import (
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // Guard stands between the logins and a source of identities that is somewhere
@@ -28,7 +29,7 @@ type Guard struct {
 	key      [sha256.Size]byte
 	accepted memory
 	refused  memory // of its own, so that a flood of guesses pushes no acceptance out
-	slots    chan struct{}
+	turns    *ratelimit.Turns
 	breaker  *gobreaker.CircuitBreaker[filters.Identity]
 }
 
@@ -99,7 +100,7 @@ func NewGuard(o GuardOptions) *Guard {
 		options:  o,
 		accepted: newMemory(o.TTL, o.Size),
 		refused:  newMemory(o.NegativeTTL, o.Size),
-		slots:    make(chan struct{}, o.Concurrent),
+		turns:    ratelimit.NewTurns(o.Concurrent),
 	}
 	_, _ = rand.Read(g.key[:]) // never fails
 	var last error
@@ -139,10 +140,10 @@ func busy(err error) bool {
 	return ok && e.Code == packets.ServerBusy
 }
 
-// Do returns what is remembered for the parts of a question, or asks. What ask
-// returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
+// Do returns what is remembered for the parts of a question, or asks, for the known
+// first. What ask returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
 // other error is a failure of the source.
-func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+func (g *Guard) Do(ctx context.Context, known bool, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
 	k, now := g.hash(parts), time.Now()
 	if a, ok := g.accepted.find(k, now); ok {
 		return a.identity, nil
@@ -151,7 +152,7 @@ func (g *Guard) Do(ctx context.Context, parts []string, ask func(context.Context
 		return filters.Identity{}, a.err
 	}
 	var until time.Time
-	id, err := g.Ask(context.WithValue(ctx, untilKey{}, &until), ask)
+	id, err := g.Ask(context.WithValue(ctx, untilKey{}, &until), known, ask)
 	switch {
 	case err == nil:
 		g.accepted.keep(k, remembered{id, nil, until}, now)
@@ -172,11 +173,11 @@ func ForgetAfter(ctx context.Context, until time.Time) {
 }
 
 // Ask asks without looking at what is remembered, and remembers nothing.
-func (g *Guard) Ask(ctx context.Context, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
-	if err := g.enter(ctx); err != nil {
+func (g *Guard) Ask(ctx context.Context, known bool, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+	if err := g.enter(ctx, known); err != nil {
 		return filters.Identity{}, err
 	}
-	defer func() { <-g.slots }()
+	defer g.turns.Give()
 	// Its time begins here: that others were in the way is no fault of the source.
 	asking, cancel := context.WithTimeout(ctx, g.options.Timeout)
 	defer cancel()
@@ -193,16 +194,14 @@ func (g *Guard) Ask(ctx context.Context, ask func(context.Context) (filters.Iden
 	return id, err
 }
 
-// enter waits for a free slot.
-func (g *Guard) enter(ctx context.Context) error {
+// enter waits for a turn.
+func (g *Guard) enter(ctx context.Context, known bool) error {
 	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
 	defer cancel()
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
+	if g.turns.Take(ctx, known) != nil {
 		return &packets.Error{Code: packets.ServerBusy, Msg: "too many questions to the source of identities"}
 	}
+	return nil
 }
 
 // hash tells apart any two lists of parts.
@@ -232,7 +231,7 @@ func NewGuarded(name string, method Authenticator, g *Guard) *Guarded {
 
 // Authenticate answers as the method does, or did.
 func (m *Guarded) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
-	return m.guard.Do(ctx, partsOf(c), func(ctx context.Context) (filters.Identity, error) {
+	return m.guard.Do(ctx, c.Known, partsOf(c), func(ctx context.Context) (filters.Identity, error) {
 		return m.method.Authenticate(ctx, c)
 	})
 }
@@ -254,7 +253,7 @@ func (m *Guarded) Recheck(ctx context.Context, s *filters.Session) error {
 		return ErrNotMine // the source is not asked about sessions of others
 	}
 	var end error // neither the source's failure nor an answer to a login
-	_, err := m.guard.Ask(ctx, func(ctx context.Context) (filters.Identity, error) {
+	_, err := m.guard.Ask(ctx, true, func(ctx context.Context) (filters.Identity, error) {
 		end = r.Recheck(ctx, s)
 		if errors.Is(end, ErrUnavailable) {
 			return filters.Identity{}, end

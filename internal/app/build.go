@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -35,7 +34,8 @@ type built struct {
 	authz      *authz.Policy
 	quota      *quota.Quota
 	broker     *backend.Server
-	handshakes chan struct{}
+	handshakes *ratelimit.Turns // nil: any number
+	seats      *ratelimit.Turns // at the broker; nil: any number
 	clientIDs  filters.ClientIDs
 	upstream   filters.Chain       // what makes the broker's packets of the client's
 	downstream filters.Chain       // and the client's of the broker's
@@ -65,12 +65,13 @@ func (b *built) close(other *built) {
 
 // shared is what outlives a reload: counts of what is running.
 type shared struct {
-	gate     *ratelimit.Gate
-	pool     *password.Pool
-	sessions *filters.Store
-	retained *authz.Retained
-	recorder *authz.Recorder
-	broker   *strict.Broker
+	gate      *ratelimit.Gate
+	pool      *password.Pool
+	computing *ratelimit.Turns
+	sessions  *filters.Store
+	retained  *authz.Retained
+	recorder  *authz.Recorder
+	broker    *strict.Broker
 
 	// sourceChanged returns what is told when the source of a method fails, or
 	// answers again.
@@ -89,12 +90,13 @@ const (
 
 func newShared() shared {
 	return shared{
-		gate:     ratelimit.NewGate(ratelimit.Limits{}),
-		pool:     password.NewPool(runtime.GOMAXPROCS(0)),
-		sessions: filters.NewStore(maxAway),
-		retained: authz.NewRetained(maxRetained),
-		recorder: authz.NewRecorder(maxActs),
-		broker:   &strict.Broker{},
+		gate:      ratelimit.NewGate(ratelimit.Limits{}, ratelimit.NewBans(), nil),
+		pool:      password.NewPool(halfOfProcessors()),
+		computing: ratelimit.NewTurns(halfOfProcessors()),
+		sessions:  filters.NewStore(maxAway),
+		retained:  authz.NewRetained(maxRetained),
+		recorder:  authz.NewRecorder(maxActs),
+		broker:    &strict.Broker{},
 
 		sourceChanged: func(string) func(error) { return nil },
 		unanswered:    func(error) {},
@@ -169,6 +171,9 @@ func (b *builder) keepOrMake(last *built) {
 		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
 			b.handshakes = last.handshakes
 		}
+		if old.Backends[0].MaxConnections == b.config.Backends[0].MaxConnections {
+			b.seats = last.seats
+		}
 		b.inheritStaples(last)
 	}
 	if b.quota == nil {
@@ -178,7 +183,10 @@ func (b *builder) keepOrMake(last *built) {
 		b.broker = backend.NewServer(address, sources...)
 	}
 	if b.handshakes == nil && limits.MaxHandshakes > 0 {
-		b.handshakes = make(chan struct{}, limits.MaxHandshakes)
+		b.handshakes = ratelimit.NewTurns(limits.MaxHandshakes)
+	}
+	if n := b.config.Backends[0].MaxConnections; b.seats == nil && n > 0 {
+		b.seats = ratelimit.NewTurns(n)
 	}
 }
 

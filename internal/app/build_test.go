@@ -15,6 +15,7 @@ import (
 // made anew.
 func TestReloadKeepsWhatCounts(t *testing.T) {
 	const limits = "limits: {max_handshakes: 7, publish_rate: {rate: 5, burst: 5}}\n"
+	policy := strings.Replace(policy, `1883"}]`, `1883"}], max_connections: 9`, 1)
 	path := write(t, policy+limits)
 	sh := newShared()
 	loaded := func(text string, last *built) *built {
@@ -29,16 +30,20 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 		return b
 	}
 	first := loaded(policy+limits, nil)
-	if got := cap(first.policies[0].Handshakes); got != 7 {
+	got := 0
+	for first.policies[0].Handshakes.Try(true) {
+		got++
+	}
+	if got != 7 {
 		t.Errorf("%d handshakes at once, want 7", got)
 	}
 	same := loaded(policy+limits+"log: {level: debug}\n", first)
-	if same.handshakes != first.handshakes || same.quota != first.quota || same.broker != first.broker {
+	if same.handshakes != first.handshakes || same.seats != first.seats || first.seats == nil || same.quota != first.quota || same.broker != first.broker {
 		t.Error("what did not change was made anew")
 	}
-	other := loaded(strings.NewReplacer("1883", "1884", "max_handshakes: 7", "max_handshakes: 0", "rate: 5,", "rate: 6,").Replace(policy+limits), first)
-	if other.handshakes != nil || other.policies[0].Handshakes != nil {
-		t.Error("handshakes are limited still")
+	other := loaded(strings.NewReplacer("1883", "1884", "max_connections: 9", "max_connections: 0", "max_handshakes: 7", "max_handshakes: 0", "rate: 5,", "rate: 6,").Replace(policy+limits), first)
+	if other.handshakes != nil || other.policies[0].Handshakes != nil || other.policies[0].Seats != nil {
+		t.Error("handshakes, or connections to the broker, are limited still")
 	}
 	if other.quota == first.quota || other.broker == first.broker {
 		t.Error("what has changed was taken over")

@@ -12,9 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mqttward/mqttward/filters/authn/password"
 	"github.com/mqttward/mqttward/internal/pki"
-	"github.com/mqttward/mqttward/ratelimit"
 )
 
 func authority(t *testing.T) *pki.CA {
@@ -150,7 +148,7 @@ func TestRevocationByReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sh := shared{gate: ratelimit.NewGate(ratelimit.Limits{}), pool: password.NewPool(1)}
+	sh := newShared()
 	put("ca.crt", ca.PEM())
 	for _, step := range []struct {
 		name    string

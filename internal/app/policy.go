@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -53,11 +52,21 @@ func (b *builder) policy(i int) *proxy.Policy {
 			MaxSessionExpiry: uint32(limits.MaxSessionExpiry / time.Second), //nolint:gosec // G115: checked by configs
 			MaxWillDelay:     uint32(limits.MaxWillDelay / time.Second),     //nolint:gosec // G115: checked by configs
 		},
-		Handshakes: b.handshakes,
+		Handshakes: places(b.handshakes),
+		Computing:  b.shared.computing,
+		Seats:      places(b.seats),
 		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
 			return methods.recheck(ctx, b.tls[i], s, state.PeerCertificates)
 		},
 	}
+}
+
+// places are none, and no bound, if t is nil.
+func places(t *ratelimit.Turns) proxy.Places {
+	if t == nil {
+		return nil
+	}
+	return t
 }
 
 // up judges what clients send, by the broker's names. What will be refused costs
@@ -120,18 +129,6 @@ func checks(names []string) (set packets.Checks) {
 		}
 	}
 	return set
-}
-
-// admit asks the listener's networks, then the gate that all listeners share.
-func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
-	gate := b.shared.gate
-	return func(now time.Time, addr netip.Addr) (func(), string) {
-		if !networks.Permit(addr) {
-			return nil, string(ratelimit.DeniedNetwork)
-		}
-		release, refusal := gate.Admit(now, addr)
-		return release, string(refusal)
-	}
 }
 
 // secretNames reports whether a method of these names takes tokens for user names.

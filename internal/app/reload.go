@@ -12,7 +12,6 @@ import (
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/proxy"
-	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // Reload loads the configuration again and puts it in force, without ending a
@@ -141,16 +140,6 @@ func (a *App) serve(l *listener, p *proxy.Policy) {
 	l.proxy = a.server.NewListener(p)
 	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
 	a.serving.Go(func() { l.proxy.Serve(l.socket) })
-}
-
-func gateLimits(cfg *configs.Config) ratelimit.Limits {
-	l := &cfg.Limits
-	return ratelimit.Limits{
-		Total:         l.MaxConnections,
-		PerPrefix:     l.MaxConnectionsPerIP,
-		Rate:          ratelimit.Rate{PerSecond: l.ConnectRate.PerSecond, Burst: l.ConnectRate.Burst},
-		PerPrefixRate: ratelimit.Rate{PerSecond: l.ConnectRatePerIP.PerSecond, Burst: l.ConnectRatePerIP.Burst},
-	}
 }
 
 // listen opens a socket. A Unix socket that a dead process has left behind is

@@ -18,6 +18,7 @@ import (
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // Authenticator is the password method over one file as it was read.
@@ -43,7 +44,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c filters.Credentials)
 		return filters.Identity{}, authn.ErrNotMine
 	}
 	stored, known := a.users.lookup(c.Username)
-	match, err := a.pool.match(ctx, stored, c.Password)
+	match, err := a.pool.match(ctx, c.Known, stored, c.Password)
 	if err != nil {
 		return filters.Identity{}, err
 	}
@@ -82,34 +83,20 @@ func acceptable(password []byte) bool {
 // a processor for a second and 256 MiB of memory; without a bound, a burst of
 // logins would take them from the sessions that run.
 type Pool struct {
-	slots chan struct{}
+	turns *ratelimit.Turns
 }
 
-// NewPool returns a pool for n comparisons at once; n is usually GOMAXPROCS.
-// It panics if n is less than one.
-func NewPool(n int) *Pool {
-	if n < 1 {
-		panic("password: a pool needs a slot")
-	}
-	return &Pool{slots: make(chan struct{}, n)}
-}
+// NewPool returns a pool for n comparisons at once, at least one. With as many as
+// there are processors, guesses would leave none to the sessions.
+func NewPool(n int) *Pool { return &Pool{ratelimit.NewTurns(max(1, n))} }
 
-// match compares when there is a free slot. If ctx ends before there is one,
-// the error is a *packets.Error with ServerBusy; a comparison that has begun
-// goes on to its end.
-func (p *Pool) match(ctx context.Context, stored hash, password []byte) (bool, error) {
-	busy := &packets.Error{
-		Code: packets.ServerBusy,
-		Msg:  "too many passwords to compare",
+// match compares when there is a turn, which the known have first. If ctx ends before
+// there is one, the error is a *packets.Error with ServerBusy; a comparison that has
+// begun goes on to its end.
+func (p *Pool) match(ctx context.Context, known bool, stored hash, password []byte) (bool, error) {
+	if p.turns.Take(ctx, known) != nil {
+		return false, &packets.Error{Code: packets.ServerBusy, Msg: "too many passwords to compare"}
 	}
-	if ctx.Err() != nil {
-		return false, busy
-	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-		return stored.match(password), nil
-	case <-ctx.Done():
-		return false, busy
-	}
+	defer p.turns.Give()
+	return stored.match(password), nil
 }

@@ -161,7 +161,7 @@ func TestPoolIsBounded(t *testing.T) {
 		answers := make(chan error, logins)
 		for range logins {
 			go func() {
-				match, err := pool.match(t.Context(), slow, nil)
+				match, err := pool.match(t.Context(), false, slow, nil)
 				if err == nil && !match {
 					err = errors.New("no match")
 				}
@@ -185,7 +185,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewPool(1)
 		release := make(chan struct{})
-		go pool.match(t.Context(), hash{match: func([]byte) bool { <-release; return true }}, nil)
+		go pool.match(t.Context(), false, hash{match: func([]byte) bool { <-release; return true }}, nil)
 		synctest.Wait()
 
 		method := New("users", parse(t, "alice:"+sha512Test), pool)
@@ -217,9 +217,9 @@ func TestPanicFreesTheSlot(t *testing.T) {
 	pool := NewPool(1)
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = pool.match(t.Context(), hash{match: func([]byte) bool { panic("broken") }}, nil)
+		_, _ = pool.match(t.Context(), false, hash{match: func([]byte) bool { panic("broken") }}, nil)
 	}()
-	if len(pool.slots) != 0 {
+	if !pool.turns.Try(false) {
 		t.Error("the slot is taken for good")
 	}
 }

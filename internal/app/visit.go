@@ -1,0 +1,90 @@
+package app
+
+import (
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
+)
+
+// visit is what the proxy sees of a ratelimit.Visit.
+type visit struct{ *ratelimit.Visit }
+
+func (v visit) Claim(now time.Time, username string, certified bool) *proxy.Refusal {
+	return refusal(v.Visit.Claim(now, username, certified))
+}
+
+func (v visit) Enter(now time.Time, n proxy.Newcomer) *proxy.Refusal {
+	name := n.Username
+	if n.Tenant != "" {
+		name = n.Tenant + "/" + name
+	}
+	return refusal(v.Visit.Enter(now, ratelimit.Entry{Identity: name, ClientID: n.ClientID, Taken: n.Taken}))
+}
+
+func (v visit) Leave(now time.Time, f proxy.Fault) {
+	var o ratelimit.Offence
+	switch {
+	case f == proxy.FaultCredentials:
+		o = ratelimit.AuthFailure
+	case f == proxy.FaultProtocol, f == proxy.FaultSilence && !v.Known(): // a device that sleeps is no attack
+		o = ratelimit.ProtocolError
+	}
+	v.Visit.Leave(now, o)
+}
+
+// refusal is what a client is told of r.
+func refusal(r ratelimit.Refusal) *proxy.Refusal {
+	switch r {
+	case "":
+		return nil
+	case ratelimit.Banned:
+		return &proxy.Refusal{End: proxy.EndBanned, Code: packets.Banned}
+	case ratelimit.MaxConnectionsPerIdentity:
+		return &proxy.Refusal{End: proxy.EndIdentity, Code: packets.QuotaExceeded}
+	default:
+		return &proxy.Refusal{End: proxy.EndBusy, Code: packets.ServerBusy}
+	}
+}
+
+// admit asks the listener's networks, then the gate that all listeners share.
+func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
+	gate := b.shared.gate
+	return func(now time.Time, addr netip.Addr) (proxy.Visit, string) {
+		if !networks.Permit(addr) {
+			return nil, string(ratelimit.DeniedNetwork)
+		}
+		v, refusal := gate.Admit(now, addr)
+		if refusal != "" {
+			return nil, string(refusal)
+		}
+		return visit{v}, ""
+	}
+}
+
+// halfOfProcessors is how many of them logins may take, with TLS and with passwords
+// each. The rest is for the sessions.
+func halfOfProcessors() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+func gateLimits(cfg *configs.Config) ratelimit.Limits {
+	l := &cfg.Limits
+	return ratelimit.Limits{
+		Total:          l.MaxConnections,
+		PerPrefix:      l.MaxConnectionsPerIP,
+		PerNetwork:     l.MaxConnectionsPerNetwork,
+		PerIdentity:    l.MaxConnectionsPerIdentity,
+		Rate:           rateOf(l.ConnectRate),
+		PerPrefixRate:  rateOf(l.ConnectRatePerIP),
+		PerNetworkRate: rateOf(l.ConnectRatePerNetwork),
+		Prefix:         ratelimit.Bits{V4: l.AddressPrefix.IPv4, V6: l.AddressPrefix.IPv6},
+		Network:        ratelimit.Bits{V4: l.NetworkPrefix.IPv4, V6: l.NetworkPrefix.IPv6},
+	}
+}
+
+func rateOf(r configs.Rate) ratelimit.Rate {
+	return ratelimit.Rate{PerSecond: r.PerSecond, Burst: r.Burst}
+}
