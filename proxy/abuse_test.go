@@ -29,6 +29,7 @@ type visitor struct {
 	visit func(c net.Conn) // runs in a goroutine of its own; the connection is closed in the end
 	gone  time.Duration    // after this time the proxy has closed the connection
 	count string
+	fault proxy.Fault // that its network answers for
 }
 
 func say(b ...[]byte) func(net.Conn) {
@@ -62,28 +63,28 @@ func onPlaintext(hello []byte) []visitor {
 	connect := mqtttest.Connect(packets.V311, "device", mqtttest.Login("alice", "secret"))
 	large := func(n int) []byte { return mqtttest.Connect(packets.V5, string(long(n))) }
 	return []visitor{
-		{"a port scanner", func(c net.Conn) { c.Close() }, 0, "refused closed_early"},
-		{"HTTP", say([]byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")), 0, "refused not_mqtt"},
-		{"SSH", say([]byte("SSH-2.0-OpenSSH_9.6\r\n")), 0, "refused not_mqtt"},
-		{"a packet that is no CONNECT", say(mqtttest.Publish(packets.V311, 0, 0, "data/a", "1")), 0, "refused not_mqtt"},
-		{"a CONNACK", say(mqtttest.Connack(packets.V311, packets.Success)), 0, "refused not_mqtt"},
-		{"TLS", say(hello), 0, "refused not_mqtt"},
-		{"CONNECT with flags", say([]byte{0x11, 0}), 0, "refused not_mqtt"},
-		{"garbage", say(long(1 << 20)), 0, "refused not_mqtt"},
-		{"a wrong protocol name", say([]byte("\x10\x0e\x00\x04MQTX\x04\x02\x00\x00\x00\x02ab")), 0, "refused malformed_connect"},
-		{"a length of five bytes", say([]byte{0x10, 0xff, 0xff, 0xff, 0xff, 0x01}), 0, "refused malformed_connect"},
-		{"a length that is longer than needed", say([]byte{0x10, 0x80, 0x00}), 0, "refused malformed_connect"},
-		{"a CONNECT that ends too soon", say(append([]byte{0x10, 5}, connect[2:7]...)), 0, "refused malformed_connect"},
-		{"a CONNECT of 256 MiB", say([]byte{0x10, 0xff, 0xff, 0xff, 0x7f}), 0, "refused connect_too_large"},
-		{"a CONNECT above its limit", say(large(9000)), 0, "refused connect_too_large"},
-		{"half a CONNECT", say(connect[:len(connect)/2]), connectTimeout, "refused connect_timeout"},
-		{"half a CONNECT and gone", func(c net.Conn) { c.Write(connect[:9]); c.Close() }, 0, "refused closed_early"},
-		{"a CONNECT of one byte a second", drip(connect), connectTimeout, "refused connect_timeout"},
-		{"silence", say(), connectTimeout, "refused connect_timeout"},
+		{"a port scanner", func(c net.Conn) { c.Close() }, 0, "refused closed_early", proxy.NoFault},
+		{"HTTP", say([]byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"SSH", say([]byte("SSH-2.0-OpenSSH_9.6\r\n")), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"a packet that is no CONNECT", say(mqtttest.Publish(packets.V311, 0, 0, "data/a", "1")), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"a CONNACK", say(mqtttest.Connack(packets.V311, packets.Success)), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"TLS", say(hello), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"CONNECT with flags", say([]byte{0x11, 0}), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"garbage", say(long(1 << 20)), 0, "refused not_mqtt", proxy.FaultProtocol},
+		{"a wrong protocol name", say([]byte("\x10\x0e\x00\x04MQTX\x04\x02\x00\x00\x00\x02ab")), 0, "refused malformed_connect", proxy.FaultProtocol},
+		{"a length of five bytes", say([]byte{0x10, 0xff, 0xff, 0xff, 0xff, 0x01}), 0, "refused malformed_connect", proxy.FaultProtocol},
+		{"a length that is longer than needed", say([]byte{0x10, 0x80, 0x00}), 0, "refused malformed_connect", proxy.FaultProtocol},
+		{"a CONNECT that ends too soon", say(append([]byte{0x10, 5}, connect[2:7]...)), 0, "refused malformed_connect", proxy.FaultProtocol},
+		{"a CONNECT of 256 MiB", say([]byte{0x10, 0xff, 0xff, 0xff, 0x7f}), 0, "refused connect_too_large", proxy.FaultProtocol},
+		{"a CONNECT above its limit", say(large(9000)), 0, "refused connect_too_large", proxy.FaultProtocol},
+		{"half a CONNECT", say(connect[:len(connect)/2]), connectTimeout, "refused connect_timeout", proxy.FaultSilence},
+		{"half a CONNECT and gone", func(c net.Conn) { c.Write(connect[:9]); c.Close() }, 0, "refused closed_early", proxy.NoFault},
+		{"a CONNECT of one byte a second", drip(connect), connectTimeout, "refused connect_timeout", proxy.FaultSilence},
+		{"silence", say(), connectTimeout, "refused connect_timeout", proxy.FaultSilence},
 		{"silence and half-closed", func(c net.Conn) {
 			c.(interface{ CloseWrite() error }).CloseWrite()
 			io.Copy(io.Discard, c)
-		}, 0, "refused closed_early"},
+		}, 0, "refused closed_early", proxy.NoFault},
 	}
 }
 
@@ -91,15 +92,15 @@ func onPlaintext(hello []byte) []visitor {
 func onTLS(hello []byte) []visitor {
 	connect := mqtttest.Connect(packets.V311, "device")
 	return []visitor{
-		{"a port scanner", func(c net.Conn) { c.Close() }, 0, "refused tls_handshake"},
-		{"a client without TLS", say(connect), time.Second, "refused tls_handshake"},
-		{"HTTP", say([]byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")), time.Second, "refused tls_handshake"},
-		{"garbage", say(long(1 << 20)), time.Second, "refused tls_handshake"},
-		{"a TLS record of garbage", say([]byte("\x16\x03\x01\x00\x10"), long(16)), time.Second, "refused tls_handshake"},
-		{"silence", say(), handshakeTimeout, "refused tls_handshake"},
-		{"half a ClientHello", say(hello[:len(hello)/2]), handshakeTimeout, "refused tls_handshake"},
-		{"a handshake that stops", say(hello), handshakeTimeout, "refused tls_handshake"},
-		{"a handshake of one byte a second", drip(hello), handshakeTimeout, "refused tls_handshake"},
+		{"a port scanner", func(c net.Conn) { c.Close() }, 0, "refused tls_handshake", proxy.NoFault},
+		{"a client without TLS", say(connect), time.Second, "refused tls_handshake", proxy.FaultProtocol},
+		{"HTTP", say([]byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")), time.Second, "refused tls_handshake", proxy.FaultProtocol},
+		{"garbage", say(long(1 << 20)), time.Second, "refused tls_handshake", proxy.FaultProtocol},
+		{"a TLS record of garbage", say([]byte("\x16\x03\x01\x00\x10"), long(16)), time.Second, "refused tls_handshake", proxy.FaultProtocol},
+		{"silence", say(), handshakeTimeout, "refused tls_handshake", proxy.FaultSilence},
+		{"half a ClientHello", say(hello[:len(hello)/2]), handshakeTimeout, "refused tls_handshake", proxy.FaultSilence},
+		{"a handshake that stops", say(hello), handshakeTimeout, "refused tls_handshake", proxy.FaultSilence},
+		{"a handshake of one byte a second", drip(hello), handshakeTimeout, "refused tls_handshake", proxy.FaultSilence},
 	}
 }
 
@@ -160,6 +161,9 @@ func receive(t *testing.T, h *house, v visitor) {
 		t.Errorf("gone after %v, want %v", took, v.gone)
 	}
 	h.expectEnd(v.count)
+	if f := h.fault.Load(); f != int32(v.fault) {
+		t.Errorf("fault %d, want %d", f, v.fault)
+	}
 	if n := h.dials.Load(); n != 0 {
 		t.Errorf("%d dials to the broker", n)
 	}
@@ -235,7 +239,7 @@ func TestNoHandshakeSlot(t *testing.T) {
 		slots.Try(false) // a handshake on another listener
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
-		receive(t, h, visitor{"", say(clientHello(t)), handshakeTimeout, "refused tls_handshake"})
+		receive(t, h, visitor{"", say(clientHello(t)), handshakeTimeout, "refused tls_handshake", proxy.NoFault})
 		if slots.Try(true) {
 			t.Error("the other listener's slot was given back")
 		}

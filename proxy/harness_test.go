@@ -43,8 +43,11 @@ type house struct {
 	slots    atomic.Int32 // admitted connections that are not released
 	filters  atomic.Int32 // opened filters that are not closed
 	opened   atomic.Int32 // all filters that were ever opened
-	panics   int          // ERROR lines that the test expects
-	expires  time.Time    // of all identities
+	fault    atomic.Int32 // proxy.Fault of the visit that ended last
+	guests   guestbook
+	asked    filters.Credentials // at the last login, if the test knows anybody
+	panics   int                 // ERROR lines that the test expects
+	expires  time.Time           // of all identities
 
 	peers []net.Conn // to be closed in the end
 
@@ -68,9 +71,9 @@ func open(t testing.TB, edit ...func(*proxy.Policy)) *house {
 func (h *house) newPolicy(edit ...func(*proxy.Policy)) *proxy.Policy {
 	p := &proxy.Policy{
 		Listener: "test",
-		Admit: func(time.Time, netip.Addr) (proxy.Visit, string) {
+		Admit: func(_ time.Time, addr netip.Addr) (proxy.Visit, string) {
 			h.slots.Add(1)
-			return &guest{h: h}, ""
+			return &guest{guestbook: h.guests, h: h, addr: addr}, ""
 		},
 		Authn:  h,
 		Up:     filters.Chain{&opener{h: h, filter: script}},
@@ -89,6 +92,9 @@ func (h *house) newPolicy(edit ...func(*proxy.Policy)) *proxy.Policy {
 
 // Authenticate knows everybody whose password is not "wrong".
 func (h *house) Authenticate(_ context.Context, c filters.Credentials) (filters.Identity, error) {
+	if h.guests.known != nil {
+		h.asked = c
+	}
 	if string(c.Password) == "wrong" {
 		return filters.Identity{Method: "users"}, &packets.Error{Code: packets.BadUserNameOrPassword, Msg: "wrong password"}
 	}

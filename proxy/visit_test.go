@@ -1,25 +1,37 @@
 package proxy_test
 
 import (
-	"sync"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/internal/mqtttest"
+	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
-// guest is a visit that a test steers and looks at. The zero one is let in.
-type guest struct {
-	h     *house
-	known bool
+// guestbook is what a test says to visits. The zero one lets everybody in.
+type guestbook struct {
+	known func(netip.Addr) bool
 	claim func(username string, certified bool) *proxy.Refusal
 	enter func(proxy.Newcomer) *proxy.Refusal
-
-	mu    sync.Mutex
-	fault proxy.Fault // of Leave
-	left  bool
 }
 
-func (g *guest) Known() bool { return g.known }
+// guest is a visit.
+type guest struct {
+	guestbook
+	h    *house
+	addr netip.Addr
+	gone bool
+}
+
+func (g *guest) Known() bool { return g.known != nil && g.known(g.addr) }
 
 func (g *guest) Claim(_ time.Time, username string, certified bool) *proxy.Refusal {
 	if g.claim == nil {
@@ -36,11 +48,210 @@ func (g *guest) Enter(_ time.Time, n proxy.Newcomer) *proxy.Refusal {
 }
 
 func (g *guest) Leave(_ time.Time, f proxy.Fault) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.left {
+	if g.gone {
 		g.h.t.Error("a visit ends twice")
 	}
-	g.left, g.fault = true, f
+	g.gone = true
+	g.h.fault.Store(int32(f))
 	g.h.slots.Add(-1)
+}
+
+// TestRefusedVisit: who is turned away is told so, at the claim before anybody asks
+// whether it is true, and in neither case is the broker dialled.
+func TestRefusedVisit(t *testing.T) {
+	for _, v := range []packets.Version{packets.V31, packets.V311, packets.V5} {
+		for _, at := range []string{"claim", "enter"} {
+			synctest.Test(t, func(t *testing.T) {
+				h := open(t)
+				defer h.close()
+				banned := &proxy.Refusal{End: proxy.EndBanned, Code: packets.Banned}
+				var asked []string
+				h.guests.claim = func(username string, certified bool) *proxy.Refusal {
+					asked = append(asked, "claim "+username)
+					if at == "claim" {
+						return banned
+					}
+					return nil
+				}
+				h.guests.enter = func(n proxy.Newcomer) *proxy.Refusal {
+					asked = append(asked, "enter "+n.Username+" "+n.ClientID)
+					return banned
+				}
+				client := h.dial(v)
+				client.Send(mqtttest.Connect(v, "device", mqtttest.Login("alice", "secret")))
+				client.Expect("It is refused.", packets.AppendConnack(nil, v, false, packets.Banned, nil))
+				client.ExpectClose("And closed.")
+				h.expectEnd("refused banned")
+				want := []string{"claim alice"}
+				if at == "enter" {
+					want = append(want, "enter alice device")
+				}
+				if !slices.Equal(asked, want) || h.dials.Load() != 0 {
+					t.Errorf("asked %q, want %q; %d dials", asked, want, h.dials.Load())
+				}
+				if known := h.seen.sum("authenticated"); (known == 1) != (at == "enter") {
+					t.Errorf("%s: %d authenticated", at, known)
+				}
+				if f := h.fault.Load(); f != 0 {
+					t.Errorf("who is refused has another fault: %d", f)
+				}
+			})
+		}
+	}
+}
+
+// TestTaken: a newcomer who takes a client identifier of its own over is said to, and
+// one of somebody else has none.
+func TestTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, func(p *proxy.Policy) { p.Sessions = filters.NewStore(10) })
+		defer h.close()
+		var came []proxy.Newcomer
+		h.guests.enter = func(n proxy.Newcomer) *proxy.Refusal { came = append(came, n); return nil }
+		for _, user := range []string{"alice", "alice", "mallory"} {
+			h.session(packets.V311, mqtttest.Login(user, "secret"))
+		}
+		want := []proxy.Newcomer{
+			{Username: "alice", ClientID: "device"},
+			{Username: "alice", ClientID: "device", Taken: true},
+			{Username: "mallory"},
+		}
+		if !slices.Equal(came, want) {
+			t.Errorf("came %+v, want %+v", came, want)
+		}
+	})
+}
+
+// TestFaultOfSessions: what a client is blamed for once it is in.
+func TestFaultOfSessions(t *testing.T) {
+	for name, test := range map[string]struct {
+		send  []byte
+		fault proxy.Fault
+	}{
+		"goodbye":         {mqtttest.Disconnect(packets.V311, packets.Success), proxy.NoFault},
+		"a second hello":  {mqtttest.Connect(packets.V311, "device"), proxy.FaultProtocol},
+		"malformed":       {[]byte{0x36, 0}, proxy.FaultProtocol},
+		"half and silent": {[]byte{0x30, 9, 0, 1}, proxy.NoFault},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			client, _ := h.session(packets.V311)
+			client.Send(test.send)
+			time.Sleep(packetTimeout + lingering)
+			synctest.Wait()
+			if f := h.fault.Load(); f != int32(test.fault) || h.slots.Load() != 0 {
+				t.Errorf("%s: fault %d, want %d; %d visits", name, f, test.fault, h.slots.Load())
+			}
+			h.close()
+		})
+	}
+}
+
+func TestFaultOfGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		client := h.dial(packets.V311)
+		client.Send(mqtttest.Connect(packets.V311, "device", mqtttest.Login("alice", "wrong")))
+		h.expectEnd("refused bad_credentials")
+		if f := h.fault.Load(); f != int32(proxy.FaultCredentials) {
+			t.Errorf("fault %d", f)
+		}
+	})
+}
+
+// TestSeats: when the broker takes no more, that is the end of the login.
+func TestSeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, func(p *proxy.Policy) { p.Seats = ratelimit.NewTurns(1) })
+		defer h.close()
+		client, broker := h.session(packets.V5)
+		late := h.dial(packets.V5)
+		late.Send(mqtttest.Connect(packets.V5, "other"))
+		late.Expect("The broker has no seat.", mqtttest.Connack(packets.V5, packets.ServerBusy))
+		late.ExpectClose("And it ends.")
+		if n := h.dials.Load(); n != 1 {
+			t.Errorf("%d dials", n)
+		}
+		client.Send(mqtttest.Disconnect(packets.V5, packets.Success))
+		broker.Expect("One goes.", mqtttest.Disconnect(packets.V5, packets.Success))
+		broker.Close()
+		h.wait()
+		h.session(packets.V5)
+	})
+}
+
+// TestWaitingForThePeerTakesNoProcessor: a handshake whose ClientHello was answered
+// keeps nobody from theirs.
+func TestWaitingForThePeerTakesNoProcessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		computing := ratelimit.NewTurns(1)
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Computing = computing })
+		defer h.close()
+		stuck := h.dial(packets.V5)
+		stuck.Send(clientHello(t))
+		synctest.Wait()
+		client := h.dial(packets.V5)
+		client.Conn = tls.Client(client.Conn, id.client())
+		h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
+		if !computing.Try(true) {
+			t.Error("a place was not given back")
+		}
+		late := h.dial(packets.V5)
+		late.Send(clientHello(t))
+		time.Sleep(handshakeTimeout)
+		expectEnd(t, late, "Who finds no processor in time is closed.")
+		expectEnd(t, stuck, "Who does not go on is closed.")
+		synctest.Wait()
+		if computing.Try(true) {
+			t.Error("a place was given back that was not taken")
+		}
+	})
+}
+
+// TestKnownLogin: who is asked about a client is told whether it is known.
+func TestKnownLogin(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			defer h.close()
+			h.guests.known = func(netip.Addr) bool { return known }
+			h.session(packets.V311)
+			if h.asked.Known != known {
+				t.Errorf("known %v, told %v", known, h.asked.Known)
+			}
+		})
+	}
+}
+
+// TestKnownGoFirst where handshakes wait.
+func TestKnownGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		slots := ratelimit.NewTurns(1)
+		slots.Try(false)
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = slots })
+		defer h.close()
+		h.guests.known = func(addr netip.Addr) bool { return addr.String() == "192.0.2.1" }
+		order := make(chan string, 2)
+		for _, ip := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+			conn, err := h.front.DialFrom(&net.TCPAddr{IP: net.ParseIP(ip), Port: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.peers = append(h.peers, conn)
+			go func() {
+				if tls.Client(conn, id.client()).HandshakeContext(t.Context()) == nil {
+					order <- ip
+				}
+			}()
+			synctest.Wait()
+		}
+		slots.Give()
+		synctest.Wait()
+		if first := <-order; first != "192.0.2.1" {
+			t.Errorf("%s came first", first)
+		}
+	})
 }

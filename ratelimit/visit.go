@@ -29,7 +29,7 @@ type login struct {
 // Entry is somebody who has logged in.
 type Entry struct {
 	Identity string // whose connections count together, and as operators call it; "": nobody in particular
-	ClientID string // as the broker knows it
+	ClientID string // as the broker knows it; "": it is somebody else's
 	Taken    bool   // another connection has the client identifier
 }
 
@@ -100,23 +100,26 @@ func (v *Visit) Enter(now time.Time, e Entry) Refusal {
 	g.usual.note(now, login{v.user, v.prefix})
 	client, user := Subject{Client, e.ClientID}, Subject{User, e.Identity}
 	switch {
-	case g.bans.shuts(now, client), e.Identity != "" && g.bans.shuts(now, user),
+	case g.bans.shuts(now, client), g.bans.shuts(now, user),
 		g.bans.leads(now, client, Flapping), e.Taken && g.bans.leads(now, client, Takeover),
-		e.Identity != "" && g.bans.leads(now, user, UserFlapping):
+		g.bans.leads(now, user, UserFlapping):
 		return Banned
 	}
 	return g.enter(v, e)
 }
 
-// shuts reports whether s is kept out even if it has proved who it is: guesses that
-// failed were not its own.
+// shuts reports whether s, who has a name, is kept out even having proved who it is:
+// guesses that failed were not its own.
 func (b *Bans) shuts(now time.Time, s Subject) bool {
 	ban, ok := b.Find(now, s)
 	return ok && (ban.Manual || ban.Reason != string(AuthFailure))
 }
 
-// leads reports whether an offence leads to a ban.
+// leads reports whether an offence of s, if s has a name, leads to a ban.
 func (b *Bans) leads(now time.Time, s Subject, o Offence) bool {
+	if s.Value == "" {
+		return false
+	}
 	_, banned := b.Offend(now, s, o)
 	return banned
 }
@@ -155,13 +158,13 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 	switch {
 	case o == "":
 	case v.in && o == ProtocolError:
-		g.bans.Offend(now, Subject{Client, v.entered.ClientID}, o)
+		g.bans.leads(now, Subject{Client, v.entered.ClientID}, o)
 	default:
 		if v.prefix.IsValid() {
 			g.bans.Offend(now, Subject{Network, v.prefix.String()}, o)
 		}
-		if o == AuthFailure && v.user != "" && !v.known {
-			g.bans.Offend(now, Subject{User, v.user}, o)
+		if o == AuthFailure && !v.known {
+			g.bans.leads(now, Subject{User, v.user}, o)
 		}
 	}
 }

@@ -211,6 +211,27 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	})
 }
 
+// TestKnownComeFirst: a password of who has been here before does not wait for those
+// of strangers, however many these are.
+func TestKnownComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool, release, order := NewPool(1), make(chan struct{}), make(chan string, 3)
+		for _, who := range []string{"in the way", "stranger", "known"} {
+			go pool.match(t.Context(), who == "known", hash{match: func([]byte) bool {
+				<-release
+				order <- who
+				return true
+			}}, nil)
+			synctest.Wait()
+		}
+		close(release)
+		synctest.Wait()
+		if first, second := <-order, <-order; first != "in the way" || second != "known" {
+			t.Errorf("%s, then %s", first, second)
+		}
+	})
+}
+
 // A comparison that panics must not keep its slot: the session that it served
 // ends, the process goes on.
 func TestPanicFreesTheSlot(t *testing.T) {

@@ -1,0 +1,414 @@
+package ratelimit
+
+import (
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+)
+
+const (
+	home, away = "192.0.2.1", "198.51.100.1"
+)
+
+// rules are those of the tests of visits: three of anything are allowed.
+var rules = map[Offence]BanRule{
+	AuthFailure: {3, time.Minute, 5 * time.Minute}, ProtocolError: {3, time.Minute, 5 * time.Minute},
+	Flapping: {3, time.Minute, 5 * time.Minute}, UserFlapping: {6, time.Minute, 5 * time.Minute},
+	Takeover: {3, time.Minute, 5 * time.Minute},
+}
+
+// world is a gate at a moment.
+type world struct {
+	*testing.T
+	gate   *Gate
+	now    time.Time
+	memory float64
+}
+
+func newWorld(t *testing.T, limits Limits) *world {
+	w := &world{T: t, now: start}
+	bans := NewBans()
+	bans.SetRules(rules, Exempt{})
+	w.gate = NewGate(limits, bans, func() float64 { return w.memory })
+	return w
+}
+
+// visit comes from addr, which has to be let in.
+func (w *world) visit(addr string) *Visit {
+	w.Helper()
+	a, _ := netip.ParseAddr(addr) // "" is a Unix socket's
+	v, refusal := w.gate.Admit(w.now, a)
+	if refusal != "" {
+		w.Fatalf("%s is refused: %s", addr, refusal)
+	}
+	return v
+}
+
+// login comes from addr and proves to be user, and returns why that is of no use.
+func (w *world) login(addr, user, clientID string) (*Visit, Refusal) {
+	w.Helper()
+	v := w.visit(addr)
+	if refusal := v.Claim(w.now, user, false); refusal != "" {
+		v.Leave(w.now, "")
+		return nil, refusal
+	}
+	refusal := v.Enter(w.now, Entry{Identity: user, ClientID: clientID})
+	if refusal != "" {
+		v.Leave(w.now, "")
+	}
+	return v, refusal
+}
+
+// stay logs in and stays.
+func (w *world) stay(addr, user, clientID string) *Visit {
+	w.Helper()
+	v, refusal := w.login(addr, user, clientID)
+	if refusal != "" {
+		w.Fatalf("%s at %s is refused: %s", user, addr, refusal)
+	}
+	return v
+}
+
+// guess comes from addr, claims to be user and is not. It returns what it was refused
+// for before that was known.
+func (w *world) guess(addr, user string) Refusal {
+	w.Helper()
+	a, _ := netip.ParseAddr(addr)
+	v, refusal := w.gate.Admit(w.now, a)
+	if refusal != "" {
+		return refusal
+	}
+	if refusal = v.Claim(w.now, user, false); refusal != "" {
+		v.Leave(w.now, "")
+		return refusal
+	}
+	v.Leave(w.now, AuthFailure)
+	return ""
+}
+
+// TestStrangersLeaveRoom: whatever strangers do, those who are known find a quarter
+// of the connections, and of their rate.
+func TestStrangersLeaveRoom(t *testing.T) {
+	w := newWorld(t, Limits{Total: 40, Rate: Rate{PerSecond: 10, Burst: 20}})
+	w.stay(home, "alice", "a").Leave(w.now, "")
+	admitted, refusals := 0, map[Refusal]int{}
+	for i := range 1000 {
+		w.now = w.now.Add(10 * time.Millisecond)
+		if _, refusal := w.gate.Admit(w.now, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})); refusal == "" {
+			admitted++
+		} else {
+			refusals[refusal]++
+		}
+	}
+	if admitted != 30 || refusals[Reserved] == 0 || refusals[ConnectRate] == 0 {
+		t.Errorf("%d strangers are in, want 30; refused %v", admitted, refusals)
+	}
+	for i := range 6 { // a quarter of the burst, and what came in the meantime
+		if v := w.visit(home); !v.Known() || v.Claim(w.now, "alice", false) != "" {
+			t.Fatalf("connection %d of the known", i+1)
+		}
+	}
+}
+
+// TestStrangersAreStrangersUntilTheyLogIn, and then free their places as such.
+func TestStrangersAreStrangersUntilTheyLogIn(t *testing.T) {
+	w := newWorld(t, Limits{Total: 4, PerNetwork: 3})
+	for i := range 3 {
+		if w.stay("192.0.2."+strconv.Itoa(i), "u", "c"+strconv.Itoa(i)); w.gate.strangers != 0 {
+			t.Fatal("who has logged in counts as a stranger")
+		}
+	}
+	w.visit("192.0.2.9")
+	if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr("192.0.2.10")); refusal != MaxConnections {
+		t.Errorf("the fifth of four: %q", refusal)
+	}
+}
+
+// TestKnownIsForgotten after a week.
+func TestKnownIsForgotten(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	for after, want := range map[time.Duration]bool{0: true, knownFor - 1: true, knownFor: false} {
+		w.now = start.Add(after)
+		v := w.visit(home)
+		if v.Known() != want {
+			t.Errorf("%v after: known %v", after, v.Known())
+		}
+		if v.Claim(w.now, "alice", false); v.Known() != want {
+			t.Errorf("%v after, as alice: known %v", after, v.Known())
+		}
+	}
+	v := w.visit(home)
+	w.now = start
+	if v = w.visit(home); v.Claim(w.now, "bob", false) != "" || v.Known() {
+		t.Error("bob is known where alice is")
+	}
+	if v = w.visit(away); v.Claim(w.now, "alice", false) != "" || v.Known() {
+		t.Error("alice is known where she has never been")
+	}
+	if v.Claim(w.now, "alice", true); !v.Known() {
+		t.Error("who has a certificate is not known")
+	}
+}
+
+// TestLockedName: guesses from anywhere lock a name, but not where its owner is.
+func TestLockedName(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	for i := range 4 {
+		if refusal := w.guess("203.0.113."+strconv.Itoa(i), "alice"); refusal != "" {
+			t.Fatalf("guess %d: %s", i+1, refusal)
+		}
+	}
+	if refusal := w.guess("203.0.113.9", "alice"); refusal != Banned {
+		t.Errorf("a guess at a locked name: %q", refusal)
+	}
+	if _, refusal := w.login(away, "alice", "b"); refusal != Banned {
+		t.Errorf("alice from where she has never been: %q", refusal)
+	}
+	if _, refusal := w.login(home, "alice", "b"); refusal != "" {
+		t.Errorf("alice at home: %q", refusal)
+	}
+	if _, refusal := w.login(away, "bob", "c"); refusal != "" {
+		t.Errorf("bob: %q", refusal)
+	}
+	v := w.visit(away)
+	if refusal := v.Claim(w.now, "alice", true); refusal != "" {
+		t.Errorf("alice with her certificate: %q", refusal)
+	}
+	if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "d"}); refusal != "" {
+		t.Errorf("alice, by her certificate: %q", refusal)
+	}
+	w.now = w.now.Add(5 * time.Minute)
+	if _, refusal := w.login("198.51.100.2", "alice", "e"); refusal != "" {
+		t.Errorf("when the ban is over: %q", refusal)
+	}
+}
+
+// TestBannedPrefix: who guesses is banned with the prefix, and before anything is
+// spent. Where somebody has logged in, that one goes on.
+func TestBannedPrefix(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	for _, addr := range []string{home, away} {
+		for i := range 4 {
+			if refusal := w.guess(addr, "user"+strconv.Itoa(i)); refusal != "" {
+				t.Fatalf("%s: guess %d: %s", addr, i+1, refusal)
+			}
+		}
+	}
+	if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr(away)); refusal != Banned {
+		t.Errorf("a prefix that guesses: %q", refusal)
+	}
+	if refusal := w.guess(home, "user9"); refusal != Banned {
+		t.Errorf("another guess where alice is: %q", refusal)
+	}
+	if _, refusal := w.login(home, "alice", "b"); refusal != "" {
+		t.Errorf("alice beside who guesses: %q", refusal)
+	}
+	if err := w.gate.bans.Put(w.now, Ban{Subject: office}); err != nil {
+		t.Fatal(err)
+	}
+	if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr(home)); refusal != Banned {
+		t.Errorf("what an operator has banned: %q", refusal)
+	}
+}
+
+// TestGuessesAtHome: who shares a prefix with the user has as many guesses as lock a
+// name elsewhere, and logins that succeed cost none.
+func TestGuessesAtHome(t *testing.T) {
+	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 3.0 / 60, Burst: 3}})
+	for range 10 {
+		w.stay(home, "alice", "a").Leave(w.now, "")
+		w.now = w.now.Add(time.Minute) // this is no flapping
+	}
+	for i := range 3 {
+		if refusal := w.guess(home, "alice"); refusal != "" {
+			t.Fatalf("guess %d: %s", i+1, refusal)
+		}
+	}
+	if _, refusal := w.login(home, "alice", "a"); refusal != Banned {
+		t.Errorf("after three guesses: %q", refusal)
+	}
+	w.now = w.now.Add(20 * time.Second)
+	if _, refusal := w.login(home, "alice", "a"); refusal != "" {
+		t.Errorf("when a guess is to be had again: %q", refusal)
+	}
+}
+
+// TestWhoPays for an offence.
+func TestWhoPays(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		offend  func(w *world)
+		subject []Subject
+	}{
+		{"a stranger", func(w *world) { w.visit(away).Leave(w.now, ProtocolError) }, []Subject{{Network, away + "/32"}}},
+		{"a Unix socket", func(w *world) { w.visit("").Leave(w.now, ProtocolError) }, nil},
+		{"a guess", func(w *world) { w.guess(away, "alice") }, []Subject{{Network, away + "/32"}, {User, "alice"}}},
+		{"without a name", func(w *world) { w.guess(away, "") }, []Subject{{Network, away + "/32"}}},
+		{"through a Unix socket", func(w *world) { w.guess("", "alice") }, []Subject{{User, "alice"}}},
+		{"a client", func(w *world) { w.stay(home, "alice", "a").Leave(w.now, ProtocolError) }, []Subject{{Client, "a"}}},
+		{"nobody", func(w *world) { w.stay(home, "alice", "a"+strconv.Itoa(w.gate.Open())).Leave(w.now, "") }, nil},
+	} {
+		w := newWorld(t, Limits{})
+		w.gate.bans.SetRules(map[Offence]BanRule{ProtocolError: rules[ProtocolError], AuthFailure: rules[AuthFailure]}, Exempt{})
+		for range 4 {
+			test.offend(w)
+		}
+		list := w.gate.bans.List(w.now)
+		if len(list) != len(test.subject) {
+			t.Errorf("%s: banned %+v", test.name, list)
+			continue
+		}
+		for i, want := range test.subject {
+			if list[i].Subject != want {
+				t.Errorf("%s: banned %+v, want %+v", test.name, list[i].Subject, want)
+			}
+		}
+	}
+}
+
+func TestPerIdentity(t *testing.T) {
+	w := newWorld(t, Limits{PerIdentity: 2})
+	first := w.stay(home, "alice", "a")
+	w.stay(away, "alice", "b")
+	if _, refusal := w.login(home, "alice", "c"); refusal != MaxConnectionsPerIdentity {
+		t.Errorf("the third of two: %q", refusal)
+	}
+	w.stay(home, "bob", "c")
+	v := w.visit(home)
+	v.Claim(w.now, "alice", false)
+	if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a", Taken: true}); refusal != "" {
+		t.Errorf("who takes the place of a connection of its own: %q", refusal)
+	}
+	first.Leave(w.now, "")
+	v.Leave(w.now, "")
+	w.stay(home, "alice", "c")
+	for i := range 5 {
+		w.stay(home, "", "nobody"+strconv.Itoa(i))
+	}
+}
+
+// TestFlapping: who connects too often is kept out for a while, a client by itself or
+// all of a user.
+func TestFlapping(t *testing.T) {
+	w := newWorld(t, Limits{})
+	for i := range 4 {
+		_, refusal := w.login(home, "alice", "a")
+		if want := map[bool]Refusal{true: Banned}[i == 3]; refusal != want {
+			t.Errorf("connection %d: %q", i+1, refusal)
+		}
+	}
+	if _, refusal := w.login(away, "alice", "a"); refusal != Banned {
+		t.Errorf("the client from elsewhere: %q", refusal)
+	}
+	for i := range 4 { // with the three before
+		_, refusal := w.login(home, "alice", "b"+strconv.Itoa(i))
+		if want := map[bool]Refusal{true: Banned}[i == 3]; refusal != want {
+			t.Errorf("client %d of the user: %q", i+1, refusal)
+		}
+	}
+	if _, refusal := w.login(home, "bob", "c"); refusal != "" {
+		t.Errorf("another user: %q", refusal)
+	}
+	w.now = w.now.Add(5 * time.Minute)
+	w.stay(home, "alice", "a")
+}
+
+// TestOthersIdentifier: to ask for a client identifier of somebody else counts against
+// nobody who has it.
+func TestOthersIdentifier(t *testing.T) {
+	w := newWorld(t, Limits{})
+	for range 10 {
+		w.stay(home, "", "").Leave(w.now, ProtocolError)
+	}
+	if list := w.gate.bans.List(w.now); len(list) != 0 {
+		t.Errorf("banned %+v", list)
+	}
+}
+
+// TestPingPong: of two that take a client identifier from each other, the one that
+// comes too often is refused and the other stays.
+func TestPingPong(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.gate.bans.SetRules(map[Offence]BanRule{Takeover: rules[Takeover]}, Exempt{})
+	for i := range 5 {
+		v := w.visit(home)
+		v.Claim(w.now, "alice", false)
+		refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a", Taken: i > 0})
+		if want := map[bool]Refusal{true: Banned}[i > 3]; refusal != want {
+			t.Errorf("takeover %d: %q", i, refusal)
+		}
+	}
+}
+
+// TestMemory is refused to strangers first, then to those who are known, and in the
+// end to everybody before anything is spent.
+func TestMemory(t *testing.T) {
+	for _, test := range []struct {
+		used            float64
+		stranger, known Refusal
+	}{
+		{0.80, "", ""}, {0.81, Busy, ""}, {0.90, Busy, ""}, {0.91, Busy, Busy}, {0.95, Busy, Busy}, {0.96, NoMemory, NoMemory},
+	} {
+		w := newWorld(t, Limits{})
+		w.stay(home, "alice", "a")
+		w.memory = test.used
+		for addr, want := range map[string]Refusal{home: test.known, away: test.stranger} {
+			v, refusal := w.gate.Admit(w.now, netip.MustParseAddr(addr))
+			if refusal == "" {
+				refusal = v.Claim(w.now, "alice", false)
+			}
+			if refusal != want {
+				t.Errorf("%v of the memory, %s: %q, want %q", test.used, addr, refusal, want)
+			}
+		}
+	}
+}
+
+// TestNothingStays of visits that have ended, however far they came.
+func TestNothingStays(t *testing.T) {
+	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 1, Burst: 3}})
+	for i := range 50 {
+		for _, addr := range []string{home, away, ""} {
+			a, _ := netip.ParseAddr(addr)
+			v, refusal := w.gate.Admit(w.now, a)
+			if refusal != "" {
+				continue
+			}
+			if i%4 > 0 && v.Claim(w.now, "alice", false) == "" && i%4 > 1 {
+				v.Enter(w.now, Entry{Identity: "alice", ClientID: strconv.Itoa(i)})
+			}
+			v.Leave(w.now, []Offence{"", ProtocolError, AuthFailure}[i%3])
+		}
+	}
+	g := w.gate
+	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities) != 0 {
+		t.Errorf("%d open, %d strangers, prefixes %v, networks %v, identities %v", g.open, g.strangers, g.prefixes, g.networks, g.identities)
+	}
+	for _, b := range g.guesses.buckets {
+		if n := b.holders.Load(); n != 0 {
+			t.Errorf("a bucket is held %d times", n)
+		}
+	}
+}
+
+// TestRecentIsBounded and forgets what was not noted for the longest time.
+func TestRecentIsBounded(t *testing.T) {
+	r := newRecent[int](3, time.Hour)
+	for i := range 3 {
+		r.note(start, i)
+	}
+	r.note(start, 0)
+	r.note(start, 3)
+	for key, want := range []bool{true, false, true, true} {
+		if r.has(start, key) != want {
+			t.Errorf("%d is remembered: %v", key, !want)
+		}
+	}
+	if len(r.keys) != 3 || r.noted.Len() != 3 {
+		t.Errorf("%d and %d are kept", len(r.keys), r.noted.Len())
+	}
+}
