@@ -65,6 +65,7 @@ func (b *built) close(other *built) {
 
 // shared is what outlives a reload: counts of what is running.
 type shared struct {
+	budget    *budget
 	gate      *ratelimit.Gate
 	pool      *password.Pool
 	computing *ratelimit.Turns
@@ -89,8 +90,10 @@ const (
 )
 
 func newShared() shared {
+	b := &budget{}
 	return shared{
-		gate:      ratelimit.NewGate(ratelimit.Limits{}, ratelimit.NewBans(), nil),
+		budget:    b,
+		gate:      ratelimit.NewGate(ratelimit.Limits{}, ratelimit.NewBans(), b.share),
 		pool:      password.NewPool(halfOfProcessors()),
 		computing: ratelimit.NewTurns(halfOfProcessors()),
 		sessions:  filters.NewStore(maxAway),

@@ -25,6 +25,7 @@ func (a *App) tune(r configs.Runtime) {
 		}
 		debug.SetMemoryLimit(limit)
 	}
+	a.shared.budget.limit.Store(limit)
 	gc := os.Getenv("GOGC")
 	if gc == "" {
 		gc = a.collector.set(int(r.GCPercent))
