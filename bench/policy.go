@@ -17,8 +17,11 @@ const password = "$6$bXF0dHdhcmQgYmVu$ygF8Mz2glVY4qpArtjZBWlVrLLcalSs2ctssjDBB83
 const limitsConfig = `limits:
   max_connections: 10000
   max_connections_per_ip: 10000
+  max_connections_per_network: 10000
+  max_connections_per_identity: 10000
   connect_rate: {rate: 1000000, burst: 1000000}
   connect_rate_per_ip: {rate: 1000000, burst: 1000000}
+  connect_rate_per_network: {rate: 1000000, burst: 1000000}
   max_packet_size: 512KiB
   publish_rate: {rate: 1000000000, burst: 1000000000}
   publish_bytes: {rate: 1000GiB, burst: 1000GiB}
