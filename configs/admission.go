@@ -10,51 +10,27 @@ type PrefixBits struct {
 // reached.
 type bound struct {
 	path  string
-	value *float64 // either of the two
-	count *int
+	value float64
 	above string // the path of the other
 	most  float64
 }
 
-// bounds are the limits on connections, each with those that hold it down.
+// bounds are the limits on connections, each with the one that holds it down.
 func (c *Config) bounds() []bound {
 	l := &c.Limits
+	all := float64(l.MaxConnections)
 	bounds := []bound{
-		{"limits.max_connections_per_network", nil, &l.MaxConnectionsPerNetwork, "limits.max_connections", float64(l.MaxConnections)},
-		{"limits.max_connections_per_ip", nil, &l.MaxConnectionsPerIP, "limits.max_connections", float64(l.MaxConnections)},
-		{"limits.max_connections_per_identity", nil, &l.MaxConnectionsPerIdentity, "limits.max_connections", float64(l.MaxConnections)},
-		{"limits.max_handshakes", nil, &l.MaxHandshakes, "limits.max_connections", float64(l.MaxConnections)},
-		{"limits.connect_rate_per_network.rate", &l.ConnectRatePerNetwork.PerSecond, nil, "limits.connect_rate.rate", l.ConnectRate.PerSecond},
-		{"limits.connect_rate_per_ip.rate", &l.ConnectRatePerIP.PerSecond, nil, "limits.connect_rate.rate", l.ConnectRate.PerSecond},
+		{"limits.max_connections_per_network", float64(l.MaxConnectionsPerNetwork), "limits.max_connections", all},
+		{"limits.max_connections_per_ip", float64(l.MaxConnectionsPerIP), "limits.max_connections", all},
+		{"limits.max_connections_per_identity", float64(l.MaxConnectionsPerIdentity), "limits.max_connections", all},
+		{"limits.max_handshakes", float64(l.MaxHandshakes), "limits.max_connections", all},
+		{"limits.connect_rate_per_network.rate", l.ConnectRatePerNetwork.PerSecond, "limits.connect_rate.rate", l.ConnectRate.PerSecond},
+		{"limits.connect_rate_per_ip.rate", l.ConnectRatePerIP.PerSecond, "limits.connect_rate.rate", l.ConnectRate.PerSecond},
 	}
-	for i := range c.Backends {
-		path := key(item("backends", i), "max_connections")
-		bounds = append(bounds, bound{path, nil, &c.Backends[i].MaxConnections, "limits.max_connections", float64(l.MaxConnections)})
+	for i, b := range c.Backends {
+		bounds = append(bounds, bound{key(item("backends", i), "max_connections"), float64(b.MaxConnections), "limits.max_connections", all})
 	}
 	return bounds
-}
-
-func (b bound) broken() bool {
-	value := 0.0
-	if b.count != nil {
-		value = float64(*b.count)
-	} else {
-		value = *b.value
-	}
-	return b.most > 0 && value > b.most
-}
-
-// completeBounds lowers what was left out to what was written.
-func (c *Config) completeBounds() {
-	for _, b := range c.bounds() {
-		switch {
-		case !b.broken() || c.written(b.path):
-		case b.count != nil:
-			*b.count = int(b.most)
-		default:
-			*b.value = b.most
-		}
-	}
 }
 
 // written reports whether the value at path is not a default.
@@ -63,10 +39,11 @@ func (c *Config) written(path string) bool {
 	return ok
 }
 
-// admission checks the limits on connections against each other.
+// admission checks the limits on connections against each other. One that was left out
+// contradicts nothing.
 func (l *loader) admission() {
 	for _, b := range l.cfg.bounds() {
-		if b.broken() {
+		if b.most > 0 && b.value > b.most && l.cfg.written(b.path) {
 			l.fail(b.path, "is more than %s, which is %v: it could never be reached", b.above, b.most)
 		}
 	}

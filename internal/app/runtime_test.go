@@ -123,7 +123,7 @@ func TestTune(t *testing.T) {
 		return debug.SetMemoryLimit(-1), p
 	}
 	r := configs.Runtime{MemoryLimit: configs.MemoryLimit{Size: 4 * configs.GiB}, GCPercent: 70}
-	a := &App{logs: &Logs{Log: slog.New(slog.DiscardHandler)}}
+	a := &App{logs: &Logs{Log: slog.New(slog.DiscardHandler)}, shared: newShared()}
 	t.Setenv("GOMEMLIMIT", "8GiB") // the runtime has read it long ago
 	t.Setenv("GOGC", "90")
 	a.tune(r)
