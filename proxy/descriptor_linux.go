@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mqttward/mqttward/internal/nonblock"
 )
 
@@ -33,13 +35,26 @@ type descriptor struct {
 	written error
 }
 
+// maxUnsent bounds what the kernel takes of us and has not sent, in bytes. For a peer
+// that does not read it would buffer net.ipv4.tcp_wmem[2], 4 MiB; what is under way
+// to one that does, it still adapts to the path.
+const maxUnsent = 128 << 10
+
 // open takes the descriptor of w, if it has one.
 func (w *wire) open() {
-	if c, ok := w.Conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
-			w.file.raw, w.file.readFn, w.file.writeFn = raw, w.tryRead, w.tryWrite
-		}
+	c, ok := w.Conn.(syscall.Conn)
+	if !ok {
+		return
 	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	w.file.raw, w.file.readFn, w.file.writeFn = raw, w.tryRead, w.tryWrite
+	_ = raw.Control(func(fd uintptr) {
+		// A Unix socket has no such option, and a buffer that does not grow.
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent) //nolint:gosec // G115: a descriptor
+	})
 }
 
 // readDescriptor reads once into b or, if it is nil, ahead.
