@@ -73,7 +73,29 @@ func TestUnsent(t *testing.T) {
 		if most := maxUnsent + 256<<10; err != nil || n > most {
 			t.Errorf("the kernel holds %d bytes (%v), want at most %d", n, err, most)
 		}
-		t.Logf("the kernel holds %d bytes", n)
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnread: what the kernel takes from a peer does not grow with how fast it is
+// read, or it would stay that much once nobody reads.
+func TestUnread(t *testing.T) {
+	w, far := socketPair(t)
+	const all = 256 << 20
+	go func() { _, _ = far.Write(make([]byte, all)) }()
+	b := make([]byte, 64<<10)
+	for read := 0; read < all; {
+		n, err := w.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += n
+	}
+	if err := w.file.raw.Control(func(fd uintptr) {
+		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil || n > 2*maxUnread {
+			t.Errorf("the kernel takes %d bytes (%v), want at most %d", n, err, 2*maxUnread)
+		}
 	}); err != nil {
 		t.Fatal(err)
 	}
