@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,28 @@ func TestFlowTimeoutWhileHeld(t *testing.T) {
 		}
 		halfOpen(client, broker, v, 9)
 		ended(client, "It still ends.", goodbye(v, packets.QuotaExceeded)...)
+	})
+}
+
+// TestFlowTimeoutBehindSlowBroker: nor is the time for which the broker does not take
+// what comes before the PUBREL.
+func TestFlowTimeoutBehindSlowBroker(t *testing.T) {
+	each(t, func(t *testing.T, v packets.Version) {
+		h := open(t, timed)
+		defer h.close()
+		client, broker := h.session(v)
+		halfOpen(client, broker, v, 1)
+		fill := concat(more(v, "data/fill")...)
+		go client.Conn.Write(concat(fill, fill, fill, fill, ackOf(v, packets.PUBREL, 1)))
+		broker.Conn.SetReadDeadline(time.Time{})
+		for left := 4 * len(fill); left > 0; {
+			time.Sleep(packetTimeout / 2)
+			n, err := io.ReadFull(broker.Conn, make([]byte, min(left, 32<<10)))
+			if left -= n; err != nil {
+				t.Fatalf("%d bytes are missing: %v", left, err)
+			}
+		}
+		broker.Expect("It was on its way.", ackOf(v, packets.PUBREL, 1))
 	})
 }
 
