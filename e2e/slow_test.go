@@ -18,7 +18,7 @@ import (
 func crowd(b *broker, listeners, limits string) settings {
 	return settings{
 		broker: b.address(), listeners: listeners, authn: "[{name: guests, type: anonymous}]",
-		limits: "{max_connections_per_ip: 0, connect_rate_per_ip: {rate: 0}, publish_rate: {rate: 0}, publish_bytes: {rate: 0}, " + limits + "}",
+		limits: "{max_connections_per_ip: 0, max_connections_per_identity: 0, connect_rate_per_ip: {rate: 0}, publish_rate: {rate: 0}, publish_bytes: {rate: 0}, " + limits + "}",
 	}
 }
 
