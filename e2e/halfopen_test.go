@@ -32,7 +32,7 @@ func TestHalfOpenFlows(t *testing.T) {
 		go func() {
 			n := 0
 			for ; n < 65535; n++ {
-				if _, err := c.Write(mqtttest.Publish(v, 2, uint16(n+1), "flood", body)); err != nil { //nolint:gosec // G115: up to 65,535
+				if _, err := c.Write(mqtttest.Publish(v, 2, uint16(n+1), "flood", body)); err != nil {
 					break
 				}
 			}

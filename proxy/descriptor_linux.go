@@ -62,8 +62,8 @@ func (w *wire) open() {
 	w.file.raw, w.file.readFn, w.file.writeFn = raw, w.tryRead, w.tryWrite
 	_ = raw.Control(func(fd uintptr) {
 		// The buffers of a Unix socket do not grow, and it has not the first option.
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent) //nolint:gosec // G115: a descriptor
-		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, maxUnread)          //nolint:gosec // G115: a descriptor
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, maxUnread)
 	})
 }
 
