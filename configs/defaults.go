@@ -28,6 +28,7 @@ func defaults() Config {
 			HandshakeTimeout:          10 * time.Second,
 			ConnectTimeout:            5 * time.Second,
 			PacketTimeout:             30 * time.Second,
+			FlowTimeout:               time.Minute,
 			MaxConnectSize:            8 * KiB,
 			MaxPacketSize:             256 * KiB,
 			MaxTopicLevels:            32,

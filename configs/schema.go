@@ -166,6 +166,7 @@ type Limits struct {
 	HandshakeTimeout          time.Duration `yaml:"handshake_timeout"`
 	ConnectTimeout            time.Duration `yaml:"connect_timeout"`
 	PacketTimeout             time.Duration `yaml:"packet_timeout"` // for one whole packet
+	FlowTimeout               time.Duration `yaml:"flow_timeout"`   // for the client's PUBREL
 	MaxConnectSize            Size          `yaml:"max_connect_size"`
 	MaxPacketSize             Size          `yaml:"max_packet_size"`
 	MaxTopicLevels            int           `yaml:"max_topic_levels"`
