@@ -22,8 +22,8 @@ type report struct {
 
 func newReport(peers []*peer, all []measurement, failed error) *report {
 	r := &report{
-		Command: strings.Join(append([]string{"bench"}, os.Args[1:]...), " "),
-		Machine: rig.Machine(),
+		Command:      strings.Join(append([]string{"bench"}, os.Args[1:]...), " "),
+		Machine:      rig.Machine(),
 		Measurements: all,
 	}
 	for _, p := range peers {
