@@ -34,12 +34,13 @@ type people struct {
 	tls     *tls.Config
 
 	start, until time.Time    // of what counts
-	packets      atomic.Int64 // that the broker has or is to have of them
+	packets      atomic.Int64 // that the broker has or is to have of them, less the next
+	unanswered   atomic.Int64 // CONNECTs of which it is not known whether the broker has them
 	names        atomic.Uint32
 
 	mu                 sync.Mutex
 	known, strangers   visits
-	deliveries         []time.Duration
+	calm, deliveries   []time.Duration // of before start, and since
 	sent, lost         int
 	duplicates, broken int
 }
@@ -89,8 +90,8 @@ func (p *people) live(ctx context.Context, all []*member) {
 }
 
 // home is where the members of user n live, abroad is somewhere else.
-func home(n int) net.IP   { return net.IPv4(127, 1, 0, byte(1+n%honestUsers)) }
-func abroad(n int) net.IP { return net.IPv4(127, 3, byte(n), 1) }
+func home(n int) net.IP   { return net.IPv4(127, 1, 0, byte(1+n%honestUsers&0xff)) }
+func abroad(n int) net.IP { return net.IPv4(127, 3, byte(n&0xff), 1) }
 
 // connect opens a connection and waits until it is accepted.
 func (p *people) connect(from net.IP, user string, v packets.Version, within time.Duration) (*rig.Stream, error) {
@@ -100,7 +101,12 @@ func (p *people) connect(from net.IP, user string, v packets.Version, within tim
 	if err != nil {
 		return nil, err
 	}
-	s := &rig.Stream{Conn: tls.Client(conn, p.tls), Reader: packets.NewReader(packets.Server)}
+	secured := tls.Client(conn, p.tls)
+	if err := errors.Join(secured.SetDeadline(deadline), secured.HandshakeContext(context.Background())); err != nil {
+		_ = secured.Close()
+		return nil, err
+	}
+	s := &rig.Stream{Conn: secured, Reader: packets.NewReader(packets.Server)}
 	s.Reader.Version = v
 	s.Out = packets.AppendConnect(nil, v, &packets.Connect{
 		Level: byte(v), CleanStart: true, KeepAlive: 60,
@@ -108,7 +114,8 @@ func (p *people) connect(from net.IP, user string, v packets.Version, within tim
 		HasUsername: true, Username: []byte(user),
 		HasPassword: true, Password: []byte(password),
 	})
-	if err := errors.Join(s.SetDeadline(deadline), s.Expect(packets.CONNACK)); err != nil {
+	if err := s.Expect(packets.CONNACK); err != nil {
+		p.unanswered.Add(1)
 		_ = s.Close()
 		return nil, err
 	}

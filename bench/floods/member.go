@@ -23,7 +23,6 @@ type member struct {
 
 	first time.Time
 	back  []bool // by number of message
-
 }
 
 func (m *member) source() net.IP { return home(m.number) }
@@ -103,7 +102,7 @@ func (m *member) publish(s *rig.Stream, topic []byte, ended <-chan struct{}) {
 			return
 		case <-time.After(time.Until(m.at(k))):
 		}
-		binary.BigEndian.PutUint32(payload, uint32(k)) //nolint:gosec // G115: few messages
+		binary.BigEndian.PutUint32(payload, uint32(k))
 		m.packets.Add(1)
 		if _, err := s.Write(packets.AppendPublish(nil, m.version, 1<<1, topic, packetID(k), nil, payload, 0)); err != nil {
 			return // which the reader sees, too
@@ -145,16 +144,16 @@ func (m *member) deliver(k int) {
 	took := time.Since(m.at(k))
 	again := m.back[k]
 	m.back[k] = true
-	if m.at(k).Before(m.start) {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if again {
+	switch {
+	case again:
 		m.duplicates++
-		return
+	case m.at(k).Before(m.start):
+		m.calm = append(m.calm, took)
+	default:
+		m.deliveries = append(m.deliveries, took)
 	}
-	m.deliveries = append(m.deliveries, took)
 }
 
 // disconnected notes a connection that was lost while it counts.

@@ -83,7 +83,7 @@ func (t *result) proxy() string {
 		return " |  | "
 	}
 	u := t.Proxy
-	return fmt.Sprintf("%.0f / %.0f / %.0f | %.0f | %.0f", megabytes(u.Before), megabytes(u.Steady), megabytes(u.Max), t.share(u.CPU), t.Calm)
+	return fmt.Sprintf("%.0f / %.0f / %.0f | %.0f | %.0f", megabytes(u.Before), megabytes(u.Steady), megabytes(u.Max), t.share(u.CPU), t.CalmAfter)
 }
 
 // arrived is two cells.

@@ -100,7 +100,9 @@ func (s *siege) attackAgain(number int) {
 		if err != nil {
 			continue // at the pace of opens
 		}
+		over := context.AfterFunc(s.ctx, func() { _ = c.Close() })
 		s.attack.life(s, c)
+		over()
 		_ = c.Close()
 	}
 }
@@ -144,7 +146,7 @@ func (s *siege) open(number int) (*attacker, error) {
 
 // source is the address of attacker n: its neighbours are in other networks of
 // 16 bits, as those of a botnet are. Honest clients have others.
-func source(n int) net.IP { return net.IPv4(127, byte(16+n%16), byte(n/16), 1) }
+func source(n int) net.IP { return net.IPv4(127, byte(16+n%16), byte(n/16&0xff), 1) }
 
 // clientHello returns what a client of TLS sends first.
 func clientHello(config *tls.Config) ([]byte, error) {

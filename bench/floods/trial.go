@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	warmup = 3 * time.Second  // of the honest clients, before an attack
+	warmup = 3 * time.Second // of the honest clients, before an attack
 
 	// How long what is left of an attack may take to go, at least and at most.
 	shortest = 2 * time.Second
@@ -27,7 +27,7 @@ type result struct {
 	Attack  string // "": none
 	Proxied bool
 
-	Deliveries                          spread // of members' messages, from the time at which they were due
+	Calm, Deliveries                    spread // of members' messages, from when they were due: before the attack, and under it
 	Messages, Lost, Duplicates          int
 	Disconnects                         int
 	Known, Strangers                    connects
@@ -39,7 +39,7 @@ type result struct {
 	Attackers                           tally
 	AttackersCPU                        float64
 	Seconds                             float64
-	Calm                                float64 // seconds that the proxy's state took to be what it was, or that it was given
+	CalmAfter                           float64 // seconds that the proxy's state took to be what it was, or that it was given
 }
 
 // connects are the visits of one kind.
@@ -96,12 +96,18 @@ func (s *site) trial(ctx context.Context, a *attack, proxied bool, d time.Durati
 	if err := m.fresh(); err != nil {
 		return r, err
 	}
-	r.Arrived = m.value(brokerReceived) - received - int(crowd.packets.Load())
+	r.Arrived = arrivals(m.value(brokerReceived)-received-int(crowd.packets.Load()), int(crowd.unanswered.Load()))
 	r.Retained, r.Subscriptions, r.AwayBroker = m.value(brokerRetained), m.value(brokerSubs), m.value(brokerAway)
 	if a != nil && proxied {
 		r.Quota = a.quota(a, &s.limits, time.Since(began).Seconds(), r.Attackers.Logins)
 	}
 	return r, nil
+}
+
+// arrivals is how many packets of attackers are among those that are not known
+// to be honest, of which up to unanswered may be.
+func arrivals(others, unanswered int) int {
+	return max(0, others-unanswered)
 }
 
 // calmDown waits until the proxy's state is what it was before anybody came,
@@ -115,7 +121,7 @@ func (s *site) calmDown(ctx context.Context, r *result, proxy *rig.Process) (err
 		if r.After, err = s.stateOf(ctx, proxy.PID); err != nil {
 			return err
 		}
-		r.Calm = time.Since(began).Seconds()
+		r.CalmAfter = time.Since(began).Seconds()
 		if len(r.left()) == 0 || time.Since(began) > longest {
 			return nil
 		}
@@ -206,7 +212,7 @@ func (*site) wait(ctx context.Context, d time.Duration) error {
 func (p *people) report(r *result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.Deliveries = spreadOf(p.deliveries)
+	r.Calm, r.Deliveries = spreadOf(p.calm), spreadOf(p.deliveries)
 	r.Messages, r.Lost, r.Duplicates, r.Disconnects = p.sent, p.lost, p.duplicates, p.broken
 	r.Known, r.Strangers = p.known.connects(), p.strangers.connects()
 }
