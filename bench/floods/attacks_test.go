@@ -123,18 +123,22 @@ func TestSourceOfConnections(t *testing.T) {
 		defer close(ended)
 		_, _ = besiege(ctx, plan{Attack: "TCP, then silence", Address: l.Addr().String(), Duration: time.Minute})
 	}()
+	var all []net.Conn
 	from := map[string]bool{}
 	for range 20 {
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		all = append(all, c)
 		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 		from[host] = true
 	}
 	stop()
 	<-ended
+	for _, c := range all {
+		c.Close()
+	}
 	if len(from) != 20 {
 		t.Errorf("20 connections come from %v", from)
 	}

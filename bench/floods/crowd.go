@@ -59,7 +59,7 @@ func (p *people) gather() (all []*member, err error) {
 		if n%2 == 1 {
 			m.version = packets.V311
 		}
-		if m.stream, err = p.connect(m.source(), m.user(), m.version, patience); err != nil {
+		if m.stream, err = p.connect(m.source(), m.user(), m.version); err != nil {
 			return all, fmt.Errorf("honest client %d: %w", n, err)
 		}
 		all = append(all, m)
@@ -90,12 +90,12 @@ func (p *people) live(ctx context.Context, all []*member) {
 }
 
 // home is where the members of user n live, abroad is somewhere else.
-func home(n int) net.IP   { return net.IPv4(127, 1, 0, byte(1+n%honestUsers&0xff)) }
+func home(n int) net.IP   { return net.IPv4(127, 1, 0, byte((1+n%honestUsers)&0xff)) }
 func abroad(n int) net.IP { return net.IPv4(127, 3, byte(n&0xff), 1) }
 
 // connect opens a connection and waits until it is accepted.
-func (p *people) connect(from net.IP, user string, v packets.Version, within time.Duration) (*rig.Stream, error) {
-	deadline := time.Now().Add(within)
+func (p *people) connect(from net.IP, user string, v packets.Version) (*rig.Stream, error) {
+	deadline := time.Now().Add(patience)
 	d := net.Dialer{Deadline: deadline, LocalAddr: &net.TCPAddr{IP: from}}
 	conn, err := d.Dial("tcp", p.address)
 	if err != nil {
@@ -125,7 +125,7 @@ func (p *people) connect(from net.IP, user string, v packets.Version, within tim
 
 // visit connects, has a message come back, and goes.
 func (p *people) visit(due time.Time, from net.IP, user string) (took time.Duration, err error) {
-	s, err := p.connect(from, user, packets.V311, patience)
+	s, err := p.connect(from, user, packets.V311)
 	if err != nil {
 		return 0, err
 	}

@@ -41,7 +41,7 @@ func (m *member) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		var err error
 		if m.stream == nil {
-			m.stream, err = m.connect(m.source(), m.user(), m.version, patience)
+			m.stream, err = m.connect(m.source(), m.user(), m.version)
 		}
 		if err == nil {
 			err = m.session(end)

@@ -116,7 +116,7 @@ func TestUnanswered(t *testing.T) {
 	p := &people{address: v.address, tls: v.tls}
 	went := make(chan error)
 	go func() {
-		_, err := p.connect(home(0), honestUser(0), packets.V5, patience)
+		_, err := p.connect(home(0), honestUser(0), packets.V5)
 		went <- err
 	}()
 	for {
