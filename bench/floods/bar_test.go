@@ -57,6 +57,8 @@ func TestQuota(t *testing.T) {
 	}
 	none := &configs.Limits{}
 	a := &attack{connections: 5, sources: 4}
+	few := *l
+	few.MaxConnectionsPerIdentity = 2
 	many := &attack{connections: 5, sources: 400}
 	tests := []struct {
 		name string
@@ -71,6 +73,8 @@ func TestQuota(t *testing.T) {
 		{"no connect rate", logins(1), a, none, unlimited},
 		{"messages", messages, a, l, 3 + 5*(200+100*10)},
 		{"no publish rate", messages, a, none, unlimited},
+		{"messages of few connections", messages, a, &few, 3 + 2*(200+100*10)},
+		{"bytes of few connections", large(1 << 20), a, &few, 3 + 2*14},
 		{"bytes", large(1 << 20), a, l, 3 + 5*14},
 		{"bytes of small messages", large(1), a, l, 3 + 5*1200},
 		{"too large", oversized, a, l, 3},

@@ -35,11 +35,20 @@ func logins(packets float64) quota {
 	}
 }
 
+// places is how many connections the attackers, who are one user, may have at
+// once.
+func places(a *attack, l *configs.Limits) float64 {
+	if l.MaxConnectionsPerIdentity == 0 {
+		return float64(a.connections)
+	}
+	return float64(min(a.connections, l.MaxConnectionsPerIdentity))
+}
+
 // messages is for attackers who publish: a bucket for each connection that
 // they may have at once, and the CONNECTs that were accepted. Who connects
 // again has no other bucket.
 func messages(a *attack, l *configs.Limits, seconds float64, accepted int64) float64 {
-	return float64(accepted) + float64(a.connections)*bucket(l.PublishRate.PerSecond, float64(l.PublishRate.Burst), seconds)
+	return float64(accepted) + places(a, l)*bucket(l.PublishRate.PerSecond, float64(l.PublishRate.Burst), seconds)
 }
 
 // large is for messages of so many bytes, which the bucket of bytes holds back
@@ -47,7 +56,7 @@ func messages(a *attack, l *configs.Limits, seconds float64, accepted int64) flo
 func large(size float64) quota {
 	return func(a *attack, l *configs.Limits, seconds float64, accepted int64) float64 {
 		each := bucket(float64(l.PublishBytes.PerSecond), float64(l.PublishBytes.Burst), seconds) / size
-		return min(messages(a, l, seconds, accepted), float64(accepted)+float64(a.connections)*math.Ceil(each))
+		return min(messages(a, l, seconds, accepted), float64(accepted)+places(a, l)*math.Ceil(each))
 	}
 }
 

@@ -31,8 +31,8 @@ func (r *report) print(w io.Writer) {
 			fmt.Sprintf("%.1f | %.1f | %d | %d", t.Deliveries.P50, t.Deliveries.P99, t.Lost, t.Disconnects)))
 		cost = append(cost, rig.Row(t.attack(), t.front(), t.effort(),
 			fmt.Sprintf("%.1f | %.0f | %d", megabytes(t.Broker.Max), t.share(t.Broker.CPU), t.Broker.Descriptors), t.proxy(), t.arrived()))
-		if t.Attack != "" && t.Proxied {
-			verdicts = append(verdicts, rig.Row(t.Attack, verdict(t, calm)))
+		if t.Proxied {
+			verdicts = append(verdicts, rig.Row(t.attack(), verdict(t, calm)))
 		}
 	}
 	rig.PrintRows(w, "attack | in front | known connects % | p50 ms | p99 ms | strangers' connects % | p50 ms | p99 ms | p50 ms | p99 ms | lost | disconnects", honest)

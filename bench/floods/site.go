@@ -20,11 +20,12 @@ import (
 const (
 	mallory     = "mallory"
 	password    = "correct horse battery staple" // of everybody
-	honestUsers = 10
+	honestUsers = 25
 
 	// brokerFiles is the broker's limit of descriptors: what a service has
 	// where nobody has thought of it.
 	brokerFiles = 1024
+	reserve     = 100 // of them, for others than the proxy's clients
 )
 
 // honestUser is the name of somebody honest. There are honestUsers of them.
@@ -69,7 +70,7 @@ const proxyConfig = `listeners:
     address: %q
     tls: {certificates: [{cert: server.crt, key: server.key}]}
 backends:
-  - {name: broker, servers: [{address: %q}]}
+  - {name: broker, servers: [{address: %q}], max_connections: %d}
 authn:
   - {name: users, type: password, file: users.passwd}
 authz:
@@ -97,7 +98,7 @@ func newSite(ctx context.Context, dir, binary string) (s *site, err error) {
 	if err := errors.Join(
 		os.WriteFile(s.file("broker.conf"), fmt.Appendf(nil, brokerConfig, port(s.plain), port(s.direct), dir), 0o600),
 		os.WriteFile(s.file("broker.acl"), []byte(brokerACL), 0o600),
-		os.WriteFile(s.file("proxy.yaml"), fmt.Appendf(nil, proxyConfig, s.proxied, s.plain, s.admin), 0o600),
+		os.WriteFile(s.file("proxy.yaml"), fmt.Appendf(nil, proxyConfig, s.proxied, s.plain, brokerFiles-reserve, s.admin), 0o600),
 		os.WriteFile(s.file("password"), []byte(password+"\n"), 0o600),
 		s.writeUsers(ctx),
 	); err != nil {
