@@ -49,10 +49,11 @@ func TestAttacks(t *testing.T) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			v := newVictim(t)
+			a.connections = min(a.connections, 20)
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan tally)
 			go func() {
-				done, err := besiege(ctx, plan{Attack: a.name, Address: v.address, Authority: string(v.authority), Duration: time.Minute})
+				done, err := besiege(ctx, &a, plan{Address: v.address, Authority: string(v.authority), Duration: time.Minute})
 				if err != nil {
 					t.Error(err)
 				}
@@ -121,7 +122,7 @@ func TestSourceOfConnections(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = besiege(ctx, plan{Attack: "TCP, then silence", Address: l.Addr().String(), Duration: time.Minute})
+		_, _ = besiege(ctx, attackNamed("TCP, then silence"), plan{Address: l.Addr().String(), Duration: time.Minute})
 	}()
 	var all []net.Conn
 	from := map[string]bool{}

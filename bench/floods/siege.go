@@ -60,7 +60,11 @@ func attackOrders(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := rig.RaiseFiles(); err != nil {
 		return err
 	}
-	t, err := besiege(ctx, p)
+	a := attackNamed(p.Attack)
+	if a == nil {
+		return fmt.Errorf("no such attack: %q", p.Attack)
+	}
+	t, err := besiege(ctx, a, p)
 	if err != nil {
 		return err
 	}
@@ -68,11 +72,7 @@ func attackOrders(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 // besiege carries out a plan. Nothing that the victim does is an error.
-func besiege(ctx context.Context, p plan) (t tally, err error) {
-	a := attackNamed(p.Attack)
-	if a == nil {
-		return t, fmt.Errorf("no such attack: %q", p.Attack)
-	}
+func besiege(ctx context.Context, a *attack, p plan) (t tally, err error) {
 	s := &siege{
 		plan: p, attack: a, tls: rig.ClientTLS([]byte(p.Authority)),
 		opens:  rate.NewLimiter(rate.Limit(a.opens), max(1, int(a.opens)/100)),
