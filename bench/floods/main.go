@@ -111,7 +111,7 @@ func (r *report) attackAll(ctx context.Context, s *site, o options) (failed erro
 				t.Attack = a.name
 			}
 			fmt.Fprintf(os.Stderr, "%s, in front: %s\n", t.attack(), t.front())
-			found, err := s.trial(ctx, a, proxied, o.time)
+			found, err := s.attempt(ctx, a, proxied, o.time)
 			if ctx.Err() != nil {
 				return errors.Join(failed, ctx.Err())
 			}

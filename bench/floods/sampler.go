@@ -30,11 +30,15 @@ type sampler struct {
 // more, are counted at every tenth.
 const every = 100 * time.Millisecond
 
-// sample looks for the first time before it returns.
-func sample(pid int) (*sampler, error) {
-	s := &sampler{pid: pid, stop: make(chan struct{})}
+// sample looks at p for the first time before it returns. Without a process
+// there is nothing to see.
+func sample(p *rig.Process) (*sampler, error) {
+	if p == nil {
+		return nil, nil
+	}
+	s := &sampler{pid: p.PID, stop: make(chan struct{})}
 	var err error
-	if s.before, err = rig.CPU(pid); err != nil {
+	if s.before, err = rig.CPU(s.pid); err != nil {
 		return nil, err
 	}
 	if s.look(true); s.problem != nil {
@@ -67,6 +71,9 @@ func (s *sampler) look(files bool) {
 
 // end stops the sampler and returns what it saw.
 func (s *sampler) end() (usage, error) {
+	if s == nil {
+		return usage{}, nil
+	}
 	close(s.stop)
 	s.done.Wait()
 	if s.problem != nil {

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -17,23 +15,6 @@ import (
 	"github.com/mqttward/mqttward/bench/rig"
 	"github.com/mqttward/mqttward/packets"
 )
-
-// plan is what a process of attackers is told.
-type plan struct {
-	Attack    string
-	Address   string // of the victim
-	Authority string // PEM, of the victim's certificate
-	Duration  time.Duration
-}
-
-// tally is what the attackers have done.
-type tally struct {
-	Attempts int64 // connections that they tried to open
-	Opened   int64 // of which TCP was established
-	Logins   int64 // that were accepted
-	Packets  int64 // that they wrote after that
-	Bytes    int64 // of those
-}
 
 // siege is one attack under way.
 type siege struct {
@@ -48,27 +29,6 @@ type siege struct {
 	next   atomic.Uint32 // numbers connections
 
 	attempts, opened, logins, packets, bytes atomic.Int64
-}
-
-// attackOrders reads a plan, carries it out and writes the tally: it is all
-// that the process of the attackers does.
-func attackOrders(ctx context.Context, in io.Reader, out io.Writer) error {
-	var p plan
-	if err := json.NewDecoder(in).Decode(&p); err != nil {
-		return err
-	}
-	if err := rig.RaiseFiles(); err != nil {
-		return err
-	}
-	a := attackNamed(p.Attack)
-	if a == nil {
-		return fmt.Errorf("no such attack: %q", p.Attack)
-	}
-	t, err := besiege(ctx, a, p)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(t)
 }
 
 // besiege carries out a plan. Nothing that the victim does is an error.

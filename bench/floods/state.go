@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mqttward/mqttward/bench/rig"
 )
@@ -29,6 +30,27 @@ func (s *site) stateOf(ctx context.Context, pid int) (now state, err error) {
 	}
 	now.Descriptors, err = rig.Descriptors(pid)
 	return now, err
+}
+
+// calmDown waits until the proxy's state is what it was before anybody came,
+// or has had the time for it.
+func (t *trial) calmDown(ctx context.Context, r *result) (err error) {
+	began := time.Now()
+	if err := wait(ctx, shortest); err != nil || t.proxy == nil {
+		return err
+	}
+	for {
+		if r.After, err = t.stateOf(ctx, t.proxy.PID); err != nil {
+			return err
+		}
+		r.CalmAfter = time.Since(began).Seconds()
+		if len(r.left()) == 0 || time.Since(began) > longest {
+			return nil
+		}
+		if err := wait(ctx, shortest/10); err != nil {
+			return err
+		}
+	}
 }
 
 func scrape(ctx context.Context, url string) (map[string]float64, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,13 +42,6 @@ type people struct {
 	calm, deliveries   []time.Duration // of before start, and since
 	sent, lost         int
 	duplicates, broken int
-}
-
-// visits are attempts to connect, and how long those took that went well.
-type visits struct {
-	all, good int
-	took      []time.Duration
-	failures  map[string]int
 }
 
 // gather has all members connect.
@@ -89,10 +81,6 @@ func (p *people) live(ctx context.Context, all []*member) {
 	living.Wait()
 }
 
-// home is where the members of user n live, abroad is somewhere else.
-func home(n int) net.IP   { return net.IPv4(127, 1, 0, byte((1+n%honestUsers)&0xff)) }
-func abroad(n int) net.IP { return net.IPv4(127, 3, byte(n&0xff), 1) }
-
 // connect opens a connection and waits until it is accepted.
 func (p *people) connect(from net.IP, user string, v packets.Version) (*rig.Stream, error) {
 	deadline := time.Now().Add(patience)
@@ -121,70 +109,4 @@ func (p *people) connect(from net.IP, user string, v packets.Version) (*rig.Stre
 	}
 	p.packets.Add(1)
 	return s, nil
-}
-
-// visit connects, has a message come back, and goes.
-func (p *people) visit(due time.Time, from net.IP, user string) (took time.Duration, err error) {
-	s, err := p.connect(from, user, packets.V311)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	took = time.Since(due)
-	topic := fmt.Appendf(nil, "plant/%s/visit-%d", user, p.names.Add(1))
-	s.Out = packets.AppendSubscribe(s.Out, packets.V311, 1, nil, []packets.Subscription{{Filter: topic}})
-	p.packets.Add(1)
-	if err := s.Expect(packets.SUBACK); err != nil {
-		return 0, err
-	}
-	s.Out = packets.AppendPublish(s.Out, packets.V311, 0, topic, 0, nil, []byte("here"), 0)
-	p.packets.Add(1)
-	if err := s.Expect(packets.PUBLISH); err != nil {
-		return 0, err
-	}
-	p.packets.Add(1)
-	s.Out = packets.AppendDisconnect(s.Out, packets.V311, packets.Success)
-	return took, s.Flush()
-}
-
-// count counts a visit that began while it counts.
-func (p *people) count(v *visits, due time.Time, took time.Duration, err error) {
-	if due.Before(p.start) {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	v.all++
-	if err != nil {
-		if v.failures == nil {
-			v.failures = map[string]int{}
-		}
-		v.failures[cause(err)]++
-		return
-	}
-	v.good++
-	v.took = append(v.took, took)
-}
-
-// cause is an error without addresses.
-func cause(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Op + ": " + op.Err.Error()
-	}
-	return err.Error()
-}
-
-// spread are percentiles in milliseconds.
-type spread struct{ P50, P99 float64 }
-
-func spreadOf(took []time.Duration) (s spread) {
-	if len(took) == 0 {
-		return s
-	}
-	took = slices.Sorted(slices.Values(took))
-	at := func(permille int) float64 {
-		return float64(rig.Percentile(took, permille)) / float64(time.Millisecond)
-	}
-	return spread{at(500), at(990)}
 }
