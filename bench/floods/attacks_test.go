@@ -53,7 +53,7 @@ func TestAttacks(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan tally)
 			go func() {
-				done, err := besiege(ctx, &a, plan{Address: v.address, Authority: string(v.authority), Duration: time.Minute})
+				done, err := besiege(ctx, &a, plan{Address: v.address, Authority: string(v.authority), Duration: time.Hour})
 				if err != nil {
 					t.Error(err)
 				}
@@ -122,7 +122,7 @@ func TestSourceOfConnections(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = besiege(ctx, attackNamed("TCP, then silence"), plan{Address: l.Addr().String(), Duration: time.Minute})
+		_, _ = besiege(ctx, attackNamed("TCP, then silence"), plan{Address: l.Addr().String(), Duration: time.Hour})
 	}()
 	var all []net.Conn
 	from := map[string]bool{}

@@ -75,7 +75,7 @@ func TestQuota(t *testing.T) {
 		{"no publish rate", messages, a, none, unlimited},
 		{"messages of few connections", messages, a, &few, 3 + 2*(200+100*10)},
 		{"bytes of few connections", large(1 << 20), a, &few, 3 + 2*14},
-		{"bytes", large(1 << 20), a, l, 3 + 5*14},
+		{"bytes", large(3 << 20), a, l, 3 + 5*5},
 		{"bytes of small messages", large(1), a, l, 3 + 5*1200},
 		{"too large", oversized, a, l, 3},
 		{"every packet", everyPacket, a, l, unlimited},
@@ -96,7 +96,7 @@ func TestArrivals(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	got := summary([]int{10, 99, 20, 40, 30, 50}, 7, 1500*time.Millisecond)
+	got := summary([]int{10, 99, 90, 40, 30, 50}, 7, 1500*time.Millisecond)
 	if want := (usage{Before: 10, Steady: 40, Max: 99, Descriptors: 7, CPU: 1.5}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
