@@ -72,10 +72,10 @@ func TestBackOff(t *testing.T) {
 	b := newBans(Exempt{})
 	eve := user("eve")
 	now := start
-	minutes := []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440}
+	minutes := []int{5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440}
 	for i, m := range minutes {
 		ban := banned(t, b, now, eve)
-		if ban.Times != i+1 || ban.Until.Sub(now) != m*time.Minute {
+		if ban.Times != i+1 || ban.Until.Sub(now) != time.Duration(m)*time.Minute {
 			t.Errorf("ban %d is number %d and lasts %v", i, ban.Times, ban.Until.Sub(now))
 		}
 		for range 10 {

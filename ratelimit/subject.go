@@ -37,10 +37,11 @@ const (
 	keptValue = 128
 )
 
-// Check returns what is wrong with a subject that somebody wrote.
-func (s Subject) Check() error {
-	_, _, err := s.canonical()
-	return err
+// Canonical returns a subject that somebody wrote as List has it, or what is wrong
+// with it. An address is a network of its own.
+func (s Subject) Canonical() (Subject, error) {
+	s, _, err := s.canonical()
+	return s, err
 }
 
 // canonical returns the subject as tables know it, and the network if it is one.
