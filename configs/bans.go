@@ -29,7 +29,7 @@ type BanRule struct {
 
 // What a rule may have. The times of the offences are kept, for every subject.
 const (
-	maxOffences = 1000
+	maxOffences = 10_000
 	maxBan      = 365 * 24 * time.Hour
 )
 

@@ -19,13 +19,13 @@ func TestBans(t *testing.T) {
 	}
 	c = mustParse(t, minimal+`limits:
   auth_failures: {max: 1, window: 2s, ban: 3h}
-  protocol_errors: {max: 1000}
+  protocol_errors: {max: 10000}
   flapping: {max: 0}
   takeovers: {window: 8760h, ban: 8760h}
 bans: {file: state.json, exempt: {networks: [10.0.0.0/8, "2001:db8::1"], users: [admin], client_ids: [plc, "7"]}}
 `)
 	if c.Limits.AuthFailures != (BanRule{Max: 1, Window: 2 * time.Second, Ban: 3 * time.Hour}) ||
-		c.Limits.ProtocolErrors != (BanRule{Max: 1000, Window: time.Minute, Ban: 5 * time.Minute}) ||
+		c.Limits.ProtocolErrors != (BanRule{Max: 10000, Window: time.Minute, Ban: 5 * time.Minute}) ||
 		c.Limits.Flapping != (BanRule{}) ||
 		c.Limits.Takeovers != (BanRule{Max: 10, Window: maxBan, Ban: maxBan}) {
 		t.Errorf("limits %+v", c.Limits)
@@ -44,7 +44,7 @@ bans: {file: state.json, exempt: {networks: [10.0.0.0/8, "2001:db8::1"], users: 
 	for text, want := range map[string]string{
 		"limits: {flapping: {window: 0}}":          rule + "window: 0 contradicts max: max: 0 bans nobody",
 		"limits: {flapping: {max: 1, ban: 0s}}":    rule + "ban: 0 contradicts max: max: 0 bans nobody",
-		"limits: {flapping: {max: 1001}}":          rule + "max: wants at most 1000",
+		"limits: {flapping: {max: 10001}}":         rule + "max: wants at most 10000",
 		"limits: {flapping: {window: 8761h}}":      rule + "window: wants at most 8760h0m0s, which is a year",
 		"limits: {flapping: {ban: 8761h}}":         rule + "ban: wants at most 8760h0m0s, which is a year",
 		"bans: {file: none/state.json}":            bans + `file: no such directory for "none/state.json"`,

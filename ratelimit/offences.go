@@ -26,7 +26,7 @@ const (
 const ByHand = "manual"
 
 // BanRule bans who commits more than Max offences within Window; their times are
-// kept, so Max is to be hundreds, not millions. Of bans in a row
+// kept, so Max is to be thousands, not millions. Of bans in a row
 // each lasts twice as long as the one before, the first Ban, up to a day, or Ban if
 // that is longer. The zero BanRule never bans.
 type BanRule struct {
@@ -42,8 +42,8 @@ const (
 	maxTimes = 64
 
 	// maxCounts and maxStamps are for how many subjects offences are counted, and
-	// how many of all of them. They take 16 MiB at most.
-	maxCounts = 1 << 15
+	// how many of all of them. They take 30 MiB at most.
+	maxCounts = 1 << 16
 	maxStamps = 1 << 20
 	// sweepLooks is how many counts a Sweep looks at.
 	sweepLooks = 1 << 12
@@ -158,9 +158,10 @@ type count struct {
 // left in the future. It returns how many it dropped.
 func (c *count) fresh(now time.Duration) int {
 	before := len(c.times)
-	c.times = slices.DeleteFunc(c.times, func(t time.Duration) bool {
-		return now-t >= c.window || t-now > clockStep
-	})
+	old, _ := slices.BinarySearch(c.times, now-c.window+1)
+	c.times = slices.Delete(c.times, 0, old)
+	ahead, _ := slices.BinarySearch(c.times, now+clockStep+1)
+	c.times = c.times[:ahead]
 	return before - len(c.times)
 }
 
@@ -191,7 +192,8 @@ func (b *Bans) exceeds(now time.Time, hash uint64, rule BanRule) bool {
 		c = &count{window: rule.Window}
 		b.counts[hash] = c
 	}
-	c.times = append(c.times, since)
+	at, _ := slices.BinarySearch(c.times, since) // the end, unless the clock was read late
+	c.times = slices.Insert(c.times, at, since)
 	b.stamps++
 	return false
 }

@@ -80,8 +80,8 @@ func TestBanIsAudited(t *testing.T) {
 		t.Error("Unban does not tell whether there was a ban")
 	}
 	for _, want := range []string{
-		`msg=banned by=somebody kind=user value=eve� until=lifted reason=why� sessions=0`,
-		`msg="ban lifted" by="somebody else" kind=user value=eve�`,
+		`msg=banned by=somebody kind=user value="eve�" until=lifted reason="why�" sessions=0`,
+		`msg="ban lifted" by="somebody else" kind=user value="eve�"`,
 	} {
 		if strings.Count(log.String(), want+"\n") != 1 {
 			t.Errorf("no %s in\n%s", want, log.String())
