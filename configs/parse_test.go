@@ -54,6 +54,11 @@ authn:
 		MaxWillDelay:              24 * time.Hour,
 		PublishRate:               PublishRate{100, 200, "delay"},
 		PublishBytes:              PublishBytes{1 << 20, 4 << 20, "delay"},
+		AuthFailures:              BanRule{5, time.Minute, 5 * time.Minute},
+		ProtocolErrors:            BanRule{20, time.Minute, 5 * time.Minute},
+		Flapping:                  BanRule{30, time.Minute, time.Minute},
+		UserFlapping:              BanRule{300, time.Minute, time.Minute},
+		Takeovers:                 BanRule{10, time.Minute, time.Minute},
 	}
 	want.Admin = Admin{Address: "127.0.0.1:9883"}
 	want.Log = Log{Level: "info", Format: "auto", Audit: "stderr"}
@@ -296,6 +301,8 @@ limits:
   max_keepalive: 0
   max_session_expiry: 0s
   flow_timeout: 0
+  auth_failures: {max: 0}
+  flapping: {max: 0, window: 1s, ban: 0}
 admin: {address: ":9883", token_file: key}
 strict: {log: [C3], off: [C12, C8]}
 `)
@@ -318,10 +325,12 @@ strict: {log: [C3], off: [C12, C8]}
 		"mqttward.yaml:21: limits.max_keepalive: 0 means no limit",
 		"mqttward.yaml:22: limits.max_session_expiry: 0 means no limit",
 		"mqttward.yaml:23: limits.flow_timeout: 0 means no limit",
-		"mqttward.yaml:24: admin.address: no TLS: the token crosses the network in the clear",
-		"mqttward.yaml:25: strict.log[0]: C3 is not enforced: lets packets through that break it",
-		"mqttward.yaml:25: strict.off[0]: C12 is not enforced: lets packets through that break it",
-		"mqttward.yaml:25: strict.off[1]: C8 is not enforced: lets packets through that break it",
+		"mqttward.yaml:24: limits.auth_failures: 0 means no limit",
+		"mqttward.yaml:25: limits.flapping: 0 means no limit",
+		"mqttward.yaml:26: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:27: strict.log[0]: C3 is not enforced: lets packets through that break it",
+		"mqttward.yaml:27: strict.off[0]: C12 is not enforced: lets packets through that break it",
+		"mqttward.yaml:27: strict.off[1]: C8 is not enforced: lets packets through that break it",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -32,6 +32,7 @@ type Config struct {
 	Payload []PayloadCheck `yaml:"payload"` // every one that matches is applied
 
 	Limits  Limits  `yaml:"limits"`
+	Bans    Bans    `yaml:"bans"`
 	Admin   Admin   `yaml:"admin"`
 	Log     Log     `yaml:"log"`
 	Runtime Runtime `yaml:"runtime"`
@@ -181,6 +182,12 @@ type Limits struct {
 	MaxWillDelay              time.Duration `yaml:"max_will_delay"`
 	PublishRate               PublishRate   `yaml:"publish_rate"`  // per client
 	PublishBytes              PublishBytes  `yaml:"publish_bytes"` // per client
+
+	AuthFailures   BanRule `yaml:"auth_failures"`   // of an address prefix, and of a user name
+	ProtocolErrors BanRule `yaml:"protocol_errors"` // of an address prefix or, once it has logged in, a client identifier
+	Flapping       BanRule `yaml:"flapping"`        // connections of a client identifier
+	UserFlapping   BanRule `yaml:"user_flapping"`   // of all clients of a user together
+	Takeovers      BanRule `yaml:"takeovers"`       // of a client identifier from a connection that has it
 }
 
 // Rate is a token bucket of things a second. Both are zero, or neither is.

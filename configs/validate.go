@@ -29,6 +29,8 @@ func (l *loader) validate() {
 	l.strict()
 	l.payload()
 	l.limits()
+	l.banRules()
+	l.bans()
 	l.admin()
 	l.log()
 	l.files()
