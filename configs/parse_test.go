@@ -53,6 +53,8 @@ authn:
 		MaxWillDelay:              24 * time.Hour,
 		PublishRate:               PublishRate{100, 200, "delay"},
 		PublishBytes:              PublishBytes{1 << 20, 4 << 20, "delay"},
+		PacketRate:                PublishRate{500, 1000, "delay"},
+		SubscribeRate:             PublishRate{10, 50, "delay"},
 	}
 	want.Admin = Admin{Address: "127.0.0.1:9883"}
 	want.Log = Log{Level: "info", Format: "auto", Audit: "stderr"}
@@ -337,7 +339,7 @@ strict: {log: [C3], off: [C12, C8]}
 	}
 
 	c = mustParse(t, minimal+"limits: {publish_bytes: {burst: 1KiB, action: drop}}\n")
-	if got := c.Warnings(); len(got) != 2 || !strings.Contains(got[0], "limits.publish_bytes.burst: is smaller than max_packet_size") {
+	if got := c.Warnings(); len(got) != 2 || !strings.Contains(got[0], "limits.publish_bytes: messages larger than 1024 bytes never pass") {
 		t.Errorf("a burst that no packet fits in: %q", got)
 	}
 }
