@@ -108,11 +108,21 @@ func TestRetainedQuota(t *testing.T) {
 		topic, body string
 		want        byte
 	}{
-		{alice, "state/denied", "x", notAuthorized}, {alice, "state/denied", "x", notAuthorized},
-		{alice, "state/1", "x", 0}, {alice, "state/2", "x", 0}, {alice, "other", "x", 0}, {alice, "state/3", "x", 0},
-		{alice, "state/4", "x", 0x97}, {alice, "state/5", "x", 0x97}, {alice, "state/2", "y", 0},
-		{bob, "state/6", "x", 0}, {bob, "state/3", "z", 0}, {alice, "state/7", "x", 0},
-		{alice, "state/1", "", 0}, {alice, "state/8", "x", 0}, {alice, "state/9", "x", 0x97},
+		{alice, "state/denied", "x", notAuthorized},
+		{alice, "state/denied", "x", notAuthorized},
+		{alice, "state/1", "x", 0},
+		{alice, "state/2", "x", 0},
+		{alice, "other", "x", 0},
+		{alice, "state/3", "x", 0},
+		{alice, "state/4", "x", 0x97},
+		{alice, "state/5", "x", 0x97},
+		{alice, "state/2", "y", 0},
+		{bob, "state/6", "x", 0},
+		{bob, "state/3", "z", 0},
+		{alice, "state/7", "x", 0},
+		{alice, "state/1", "", 0},
+		{alice, "state/8", "x", 0},
+		{alice, "state/9", "x", 0x97},
 	} {
 		var body []byte
 		if step.body != "" {

@@ -121,8 +121,14 @@ func TestHoldsOfTopics(t *testing.T) {
 		topic, payload string
 		want           bool
 	}{
-		{"line/1", "x", true}, {"hall/1", "x", true}, {"line/2", "x", true}, {"line/3", "x", false}, {"hall/2", "x", false},
-		{"hall/1", "", true}, {"line/3", "x", false}, {"hall/2", "x", true},
+		{"line/1", "x", true},
+		{"hall/1", "x", true},
+		{"line/2", "x", true},
+		{"line/3", "x", false},
+		{"hall/2", "x", false},
+		{"hall/1", "", true},
+		{"line/3", "x", false},
+		{"hall/2", "x", true},
 	} {
 		if k.set("user", test.topic, test.payload) != test.want {
 			t.Errorf("%d: %+v: not so", i, test)
