@@ -15,7 +15,8 @@ type session struct {
 	counts  []count
 	holds   []hold
 	changes []change  // that the last retained message has made, until it is known whether it goes on
-	at      time.Time // of the run on the short way
+	at      time.Time // of the run of packets that fit
+	ahead   bool      // there is credit in counts
 }
 
 // count is a limit of the client.
@@ -32,9 +33,28 @@ func (c *count) acquire(now time.Time, s *filters.Session) *ratelimit.Bucket {
 	return c.bucket
 }
 
-// Filter judges a packet by each limit in order. What it takes of one is not given
-// back when the next refuses it: a message refused for its size has still been one.
+// Filter judges a packet. That there is enough of everything is found out in the short
+// way for all packets.
 func (c *session) Filter(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
+	v := filters.Pass()
+	if !c.fits(now, s, p) {
+		if v = c.judge(now, s, p); v.Action != filters.Forward || v.Filters != nil {
+			return v
+		}
+	}
+	if p.Type == packets.PUBLISH && p.Retain() && len(c.holds) > 0 {
+		if l := c.hold(s, p.Topic, len(p.Payload)+p.Rest); l != nil {
+			refused := l.refuse(s, p)
+			refused.Delay = v.Delay
+			return refused
+		}
+	}
+	return v
+}
+
+// judge judges a packet by each limit in order. What it takes of one is not given back
+// when the next refuses it: a message refused for its size has still been one.
+func (c *session) judge(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	c.settle()
 	out := filters.Pass()
 	for i := range c.counts {
@@ -45,14 +65,6 @@ func (c *session) Filter(now time.Time, s *filters.Session, p *packets.Packet) f
 		}
 		out.Delay = v.Delay
 	}
-	if p.Type == packets.PUBLISH && p.Retain() && len(c.holds) > 0 {
-		size := len(p.Payload) + p.Rest
-		if l := c.hold(s, p.Topic, size); l != nil {
-			v := l.refuse(s, p)
-			v.Delay = out.Delay
-			return v
-		}
-	}
 	return out
 }
 
@@ -60,15 +72,18 @@ func (c *session) Filter(now time.Time, s *filters.Session, p *packets.Packet) f
 const lot = 16
 
 // Passes reports whether p is a PUBLISH within all limits, and takes it from them.
+func (c *session) Passes(now time.Time, s *filters.Session, p *packets.Packet) bool {
+	return p.Type == packets.PUBLISH && (!p.Retain() || len(c.holds) == 0) && c.fits(now, s, p)
+}
+
+// fits reports whether there is enough of all limits for p, and takes it from them, or
+// nothing.
 //
 // Packets that came in one read come with one time. For a run of them, what a client
 // has for itself is taken in lots, which costs a third of taking each by itself
-// (BenchmarkPasses: 37 ns, one by one 104); what is left of them goes back when the run is
-// over.
-func (c *session) Passes(now time.Time, s *filters.Session, p *packets.Packet) bool {
-	if p.Type != packets.PUBLISH || p.Retain() && len(c.holds) > 0 {
-		return false
-	}
+// (BenchmarkPasses: 37 ns, one by one 104); what is left of them goes back when the run
+// is over.
+func (c *session) fits(now time.Time, s *filters.Session, p *packets.Packet) bool {
 	run := now.Equal(c.at)
 	if !run {
 		c.settle()
@@ -80,7 +95,9 @@ func (c *session) Passes(now time.Time, s *filters.Session, p *packets.Packet) b
 		switch {
 		case amount <= n.credit:
 			n.credit -= amount
-		case !n.take(now, s, amount, run):
+		case run && n.takeLot(now, s, amount):
+			c.ahead = true
+		case !n.acquire(now, s).Take(now, amount):
 			c.giveBack(s, p, i)
 			return false
 		}
@@ -88,14 +105,13 @@ func (c *session) Passes(now time.Time, s *filters.Session, p *packets.Packet) b
 	return true
 }
 
-// take takes n, and in a run more in advance if it is there.
-func (c *count) take(now time.Time, s *filters.Session, n int, run bool) bool {
-	bucket := c.acquire(now, s)
-	if run && c.limit.Per == PerClient && n <= math.MaxInt/lot && bucket.Take(now, n*lot) {
-		c.credit += n * (lot - 1)
-		return true
+// takeLot takes n, and more in advance, if all of it is there.
+func (c *count) takeLot(now time.Time, s *filters.Session, n int) bool {
+	if c.limit.Per != PerClient || n > math.MaxInt/lot || !c.acquire(now, s).Take(now, n*lot) {
+		return false
 	}
-	return bucket.Take(now, n)
+	c.credit += n * (lot - 1)
+	return true
 }
 
 // giveBack gives back what the first limits have given for p.
@@ -110,6 +126,10 @@ func (c *session) giveBack(s *filters.Session, p *packets.Packet, limits int) {
 
 // settle gives back what was taken in advance.
 func (c *session) settle() {
+	if !c.ahead {
+		return
+	}
+	c.ahead = false
 	for i := range c.counts {
 		if n := &c.counts[i]; n.credit > 0 {
 			n.bucket.Put(n.credit)
