@@ -108,7 +108,7 @@ type opener struct {
 // Open returns the filter of the client of s. Its Close must be called when the
 // session ends.
 func (o opener) Open(s *filters.Session) filters.Filter {
-	c := &session{down: o.down}
+	c := &session{}
 	for _, l := range o.quota.limits {
 		switch mine := l.isFor(s); {
 		case (l.What >= Deliveries) != o.down:

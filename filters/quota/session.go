@@ -11,7 +11,6 @@ import (
 
 // session is the filter of one direction of one session.
 type session struct {
-	down    bool
 	counts  []count
 	holds   []hold
 	changes []change  // that the last retained message has made, until it is known whether it goes on
