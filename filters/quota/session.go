@@ -117,7 +117,8 @@ func (c *count) takeLot(now time.Time, s *filters.Session, n int) bool {
 func (c *session) giveBack(s *filters.Session, p *packets.Packet, limits int) {
 	for i := range c.counts[:limits] {
 		n := &c.counts[i]
-		if amount := n.limit.amount(s, p); amount > 0 {
+		// The broker may have changed its mind meanwhile about what it waits for.
+		if amount := n.limit.amount(s, p); amount > 0 && n.bucket != nil {
 			n.bucket.Put(amount)
 		}
 	}
