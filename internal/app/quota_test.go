@@ -2,6 +2,7 @@ package app
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +64,15 @@ func reason(v filters.Verdict) string {
 	}
 }
 
+// anybody is a configuration without files.
+const anybody = `
+listeners: [{name: plain, address: "127.0.0.1:0"}]
+backends: [{name: plant, servers: [{address: "127.0.0.1:1"}]}]
+authn: [{name: all, type: anonymous}]
+`
+
 // quotas have one of each kind that depends on where in the chain it stands.
-const quotas = `
+const quotas = anybody + `
 rewrite: {topic_prefix: "${tenant}/"}
 quotas:
   - {name: line-a, groups: [line-a], topics: ["acme/line/#"], per: all, messages: {rate: 0.001, burst: 2}, action: drop}
@@ -77,15 +85,20 @@ authz:
     - {users: [alice, bob], allow: [publish, subscribe], topics: ["acme/#"]}
 `
 
-func loadQuotas(t *testing.T) (*built, string) {
+func loadText(t *testing.T, text string, last *built) (*built, error) {
 	t.Helper()
-	before, _, _ := strings.Cut(policy, "authz:\n")
-	path := write(t, before+quotas)
-	b, err := load(path, nil, newShared(), nil)
+	dir := t.TempDir()
+	put(t, dir, "mqttward.yaml", text)
+	return load(filepath.Join(dir, "mqttward.yaml"), nil, newShared(), last)
+}
+
+func loadQuotas(t *testing.T) *built {
+	t.Helper()
+	b, err := loadText(t, quotas, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, path
+	return b
 }
 
 func expect(t *testing.T, what, got, want string) {
@@ -97,13 +110,13 @@ func expect(t *testing.T, what, got, want string) {
 
 // TestQuotasOfGroups: they go by the broker's names, and are shared.
 func TestQuotasOfGroups(t *testing.T) {
-	b, _ := loadQuotas(t)
+	b := loadQuotas(t)
 	alice, bob, other := newMember(t, b, "alice", "line-a"), newMember(t, b, "bob", "line-a"), newMember(t, b, "alice", "line-b")
 	for range 5 {
 		expect(t, "another topic", alice.sends("hall/1", "x", 0), "goes on")
 	}
 	expect(t, "the first", alice.sends("line/1", "x", 0), "goes on")
-	expect(t, "what is refused costs quota too", bob.sends("line/secret", "x", 0), "secret, authz.rules[0] (line 18)")
+	expect(t, "what is refused costs quota too", bob.sends("line/secret", "x", 0), "secret, authz.rules[0] (line 13)")
 	expect(t, "the third", bob.sends("line/1", "x", 0), "quota line-a: messages")
 	expect(t, "and of another", alice.sends("line/1", "x", 0), "quota line-a: messages")
 	expect(t, "another group", other.sends("line/1", "x", 0), "goes on")
@@ -111,10 +124,10 @@ func TestQuotasOfGroups(t *testing.T) {
 
 // TestQuotasOfDeliveries: what the client may not have costs none.
 func TestQuotasOfDeliveries(t *testing.T) {
-	b, _ := loadQuotas(t)
+	b := loadQuotas(t)
 	alice := newMember(t, b, "alice", "down")
 	for range 5 {
-		expect(t, "denied", alice.gets("acme/line/secret"), "secret, authz.rules[0] (line 18)")
+		expect(t, "denied", alice.gets("acme/line/secret"), "secret, authz.rules[0] (line 13)")
 		expect(t, "another topic", alice.gets("acme/hall/1"), "goes on")
 	}
 	expect(t, "the first", alice.gets("acme/line/1"), "goes on")
@@ -126,7 +139,7 @@ func TestQuotasOfDeliveries(t *testing.T) {
 // the quota is not taken for the message that is there.
 func TestQuotasOfRetained(t *testing.T) {
 	const retain = 1
-	b, _ := loadQuotas(t)
+	b := loadQuotas(t)
 	eve, alice := newMember(t, b, "eve", "state"), newMember(t, b, "alice", "line-b")
 	for range 5 {
 		expect(t, "denied", eve.sends("line/1", "x", retain), "no rule matches")
@@ -143,12 +156,11 @@ func TestQuotasOfRetained(t *testing.T) {
 
 // TestQuotasOverReload: what is used of a limit stays used whatever else changes.
 func TestQuotasOverReload(t *testing.T) {
-	b, path := loadQuotas(t)
+	b := loadQuotas(t)
 	alice := newMember(t, b, "alice", "line-a")
 	alice.sends("line/1", "x", 0)
 	alice.sends("line/1", "x", 0)
-	before, _, _ := strings.Cut(policy, "authz:\n")
-	text := before + quotas
+	text := quotas
 	for _, edit := range []struct{ old, new, want string }{
 		{"name: state, groups: [state]", "name: other, groups: [state]", "quota line-a: messages"},
 		{"action: drop}\n  - {name: other", "action: disconnect}\n  - {name: other", "quota line-a: messages"},
@@ -156,10 +168,7 @@ func TestQuotasOverReload(t *testing.T) {
 		{"burst: 2}, action: disc", "burst: 3}, action: disc", "goes on"},
 	} {
 		text = strings.Replace(text, edit.old, edit.new, 1)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		next, err := load(path, nil, newShared(), b)
+		next, err := loadText(t, text, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +180,7 @@ func TestQuotasOverReload(t *testing.T) {
 // TestQuotaTopics: a mistake is shown at its place.
 func TestQuotaTopics(t *testing.T) {
 	for _, filter := range []string{"a/#/b", "$share/g/a", ""} {
-		_, err := load(write(t, policy+`quotas: [{name: a, topics: [b, "`+filter+`"], messages: {rate: 1, burst: 1}}]`+"\n"), nil, newShared(), nil)
+		_, err := loadText(t, anybody+`quotas: [{name: a, topics: [b, "`+filter+`"], messages: {rate: 1, burst: 1}}]`+"\n", nil)
 		if err == nil || !strings.Contains(err.Error(), "quotas[0].topics[1]: no topic filter") {
 			t.Errorf("%q: %v", filter, err)
 		}
@@ -186,7 +195,7 @@ func TestQuotaDocumentation(t *testing.T) {
 	}
 	_, after, _ := strings.Cut(string(docs), "```yaml\n")
 	text, _, found := strings.Cut(after, "```\n")
-	b, err := load(write(t, policy+text), nil, newShared(), nil)
+	b, err := loadText(t, anybody+text, nil)
 	if err != nil || !found || len(b.config.Quotas) < 3 {
 		t.Errorf("%v:\n%s", err, text)
 	}
