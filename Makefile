@@ -81,6 +81,12 @@ bench-peers: build ## Measure CPU, latency and memory beside HAProxy, nginx, stu
 	./bench/install.sh
 	$(GO) run ./bench $(BENCHFLAGS)
 
+.PHONY: bench-floods
+bench-floods: build ## Attack a broker with and without the proxy beside honest clients (Linux); installs Mosquitto
+	./bench/install.sh
+	$(GO) build -o bin/floods ./bench/floods
+	bin/floods $(FLOODFLAGS)
+
 .PHONY: demo
 demo: ## Show the proxy at work in front of an embedded broker
 	$(GO) run ./cmd/mqttward demo

@@ -8,12 +8,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mqttward/mqttward/bench/rig"
 	"github.com/mqttward/mqttward/packets"
 )
 
 // client is one connection of the load, and what it has seen.
 type client struct {
-	stream
+	rig.Stream
 	peer   *peer
 	number int         // among those of its scenario, from 0
 	tls    *tls.Config // of connections that it opens itself
@@ -29,7 +30,7 @@ var names atomic.Uint32
 
 // connect opens a connection that lasts until the deadline, and waits until
 // the broker has accepted it. A config of nil is plaintext.
-func connect(p *peer, config *tls.Config, deadline time.Time) (*stream, error) {
+func connect(p *peer, config *tls.Config, deadline time.Time) (*rig.Stream, error) {
 	conn, err := net.Dial("tcp", p.address)
 	if err != nil {
 		return nil, err
@@ -37,15 +38,15 @@ func connect(p *peer, config *tls.Config, deadline time.Time) (*stream, error) {
 	if config != nil {
 		conn = tls.Client(conn, config)
 	}
-	s := &stream{Conn: conn, reader: packets.NewReader(packets.Server)}
-	s.reader.Version = version
-	s.out = packets.AppendConnect(nil, version, &packets.Connect{
+	s := &rig.Stream{Conn: conn, Reader: packets.NewReader(packets.Server)}
+	s.Reader.Version = version
+	s.Out = packets.AppendConnect(nil, version, &packets.Connect{
 		Level: byte(version), CleanStart: true,
 		ClientID:    fmt.Appendf(nil, "bench-%d", names.Add(1)),
 		HasUsername: true, Username: []byte("bench"),
 		HasPassword: true, Password: []byte("bench"),
 	})
-	if err := errors.Join(s.SetDeadline(deadline), s.expect(packets.CONNACK)); err != nil {
+	if err := errors.Join(s.SetDeadline(deadline), s.Expect(packets.CONNACK)); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func open(p *peer, number int, deadline time.Time) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{stream: *s, peer: p, number: number, tls: p.tls, topic: []byte(allowedTopic)}, nil
+	return &client{Stream: *s, peer: p, number: number, tls: p.tls, topic: []byte(allowedTopic)}, nil
 }
 
 // own gives a client a topic of its own, to which it subscribes: what it
@@ -77,8 +78,8 @@ func audience(c *client) error {
 }
 
 func (c *client) subscribe() error {
-	c.out = packets.AppendSubscribe(c.out, version, 1, nil, []packets.Subscription{{Filter: c.topic}})
-	p, err := c.next()
+	c.Out = packets.AppendSubscribe(c.Out, version, 1, nil, []packets.Subscription{{Filter: c.topic}})
+	p, err := c.Next()
 	if err == nil && (p.Type != packets.SUBACK || len(p.Payload) != 1 || p.Payload[0] != 0) {
 		err = fmt.Errorf("%v % x came instead of a SUBACK that grants QoS 0", p.Type, p.Payload)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mqttward/mqttward/bench/rig"
 	"github.com/mqttward/mqttward/configs"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestConfigs(t *testing.T) {
 	l := &launcher{dir: t.TempDir()}
 	at := setting{Address: "127.0.0.1:8883", Sink: "127.0.0.1:1883", Dir: l.dir, File: filepath.Join(l.dir, "x.yaml")}
-	if err := l.writeFiles(); err != nil {
+	if _, err := rig.WriteKeys(l.dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, policy := range []int{0, 10, 1000} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mqttward/mqttward/bench/rig"
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -36,7 +37,7 @@ func reconnect(j *job, c *client) (n int, err error) {
 // visit opens a connection and ends it with DISCONNECT.
 func (c *client) visit(resume bool) error {
 	start := time.Now()
-	s, err := connect(c.peer, c.tls, start.Add(grace))
+	s, err := connect(c.peer, c.tls, start.Add(rig.Grace))
 	if err != nil {
 		return err
 	}
@@ -45,6 +46,6 @@ func (c *client) visit(resume bool) error {
 	if t, ok := s.Conn.(*tls.Conn); ok && resume && !t.ConnectionState().DidResume {
 		return errNotResumed
 	}
-	s.out = packets.AppendDisconnect(s.out, version, packets.Success)
-	return s.flush()
+	s.Out = packets.AppendDisconnect(s.Out, version, packets.Success)
+	return s.Flush()
 }

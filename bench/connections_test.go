@@ -7,22 +7,25 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // TestResumption: a server that does not resume sessions is not measured as if
 // it did.
 func TestResumption(t *testing.T) {
-	l := &launcher{dir: t.TempDir()}
-	if err := l.writeFiles(); err != nil {
+	dir := t.TempDir()
+	config, err := rig.WriteKeys(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.LoadX509KeyPair(filepath.Join(l.dir, "server.crt"), filepath.Join(l.dir, "server.key"))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tickets := range []bool{true, false} {
 		p := direct(t)
-		p.tls = l.tls
+		p.tls = config
 		inner, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

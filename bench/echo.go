@@ -35,7 +35,7 @@ func paced(j *job, c *client) (n int, err error) {
 		written <- err
 	}()
 	for ; n < all && err == nil; n++ {
-		if err = c.expect(packets.PUBLISH); err == nil {
+		if err = c.Expect(packets.PUBLISH); err == nil {
 			c.took.add(time.Since(at(n)))
 		}
 	}
@@ -69,7 +69,7 @@ func large(j *job, c *client) (n int, err error) {
 	var acked, returned int
 	for at := range sent {
 		for acked <= n || returned <= n {
-			p, err := c.next()
+			p, err := c.Next()
 			switch {
 			case err != nil:
 				return n, err

@@ -34,7 +34,7 @@ func fanOut(j *job, c *client) (n int, err error) {
 		return 0, j.fan.publish(j, c)
 	}
 	for last := int64(0); last == 0 || int64(n) < last; last = j.fan.last.Load() {
-		if err := c.expect(packets.PUBLISH); err != nil {
+		if err := c.Expect(packets.PUBLISH); err != nil {
 			return n, err
 		}
 		place := n % fanWindow
@@ -59,8 +59,8 @@ func (f *fan) publish(j *job, c *client) error {
 			f.last.Store(int64(n + 1)) // before the audience can have it
 		}
 		f.sent[n%fanWindow].Store(int64(time.Since(j.start)))
-		c.out = c.publish(c.out, 0, 0, smallPayload)
-		if err := c.flush(); err != nil {
+		c.Out = c.publish(c.Out, 0, 0, smallPayload)
+		if err := c.Flush(); err != nil {
 			return err
 		}
 	}

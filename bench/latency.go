@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // maxSamples bounds what one client keeps; 50 of them have 50 MB.
@@ -45,13 +47,7 @@ func latencyOf(clients []*client) *latency {
 	}
 	slices.Sort(all)
 	at := func(permille int) float64 {
-		return float64(percentile(all, permille)) / float64(time.Microsecond)
+		return float64(rig.Percentile(all, permille)) / float64(time.Microsecond)
 	}
 	return &latency{at(500), at(990), at(999)}
-}
-
-// percentile returns the least value that permille of the sorted ones do not
-// exceed: the nearest rank.
-func percentile(sorted []time.Duration, permille int) time.Duration {
-	return sorted[max(0, (len(sorted)*permille+999)/1000-1)]
 }

@@ -40,8 +40,8 @@ func windowed(window int) load {
 		for sent := 0; ; acked++ {
 			for sent-acked < window && j.more(sent) {
 				sentAt[sent%window] = time.Now()
-				c.out = c.publish(c.out, 1, uint16(sent%0xffff)+1, smallPayload)
-				if err := c.flush(); err != nil {
+				c.Out = c.publish(c.Out, 1, uint16(sent%0xffff)+1, smallPayload)
+				if err := c.Flush(); err != nil {
 					return acked, err
 				}
 				sent++
@@ -49,7 +49,7 @@ func windowed(window int) load {
 			if acked == sent {
 				return acked, nil
 			}
-			if err := c.expect(packets.PUBACK); err != nil {
+			if err := c.Expect(packets.PUBACK); err != nil {
 				return acked, err
 			}
 			c.took.add(time.Since(sentAt[acked%window]))
@@ -70,8 +70,8 @@ func oneWay(batch int) load {
 				return sent, err
 			}
 		}
-		c.out = append(c.out, byte(packets.PINGREQ)<<4, 0)
-		return sent, c.expect(packets.PINGRESP)
+		c.Out = append(c.Out, byte(packets.PINGREQ)<<4, 0)
+		return sent, c.Expect(packets.PINGRESP)
 	}
 }
 

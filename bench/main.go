@@ -22,6 +22,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 type options struct {
@@ -54,7 +56,7 @@ func run(ctx context.Context, o options) error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin"); err != nil {
 		return err
 	}
-	if err := raiseFiles(); err != nil {
+	if err := rig.RaiseFiles(); err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "mqttward-bench-")
@@ -73,7 +75,7 @@ func run(ctx context.Context, o options) error {
 	l := &launcher{ctx: ctx, dir: dir, sink: broker, address: listener.Addr().String()}
 	defer l.processes.Wait()
 	defer stop()
-	if err := l.writeFiles(); err != nil {
+	if l.tls, err = rig.WriteKeys(dir); err != nil {
 		return err
 	}
 	peers, missing := l.startAll(o.peers)

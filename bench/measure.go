@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // measurement is what one scenario took of one peer.
@@ -42,7 +44,7 @@ func (s scenario) measure(p *peer, d time.Duration) (m measurement, err error) {
 			_ = c.Close()
 		}
 	}()
-	deadline := time.Now().Add(2*d + grace + s.settle + time.Duration(s.clients)*grace/1000)
+	deadline := time.Now().Add(2*d + rig.Grace + s.settle + time.Duration(s.clients)*rig.Grace/1000)
 	for i := range s.clients {
 		c, err := open(p, i, deadline)
 		if err != nil {

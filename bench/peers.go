@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // peer is what the clients talk to: a proxy, or the sink itself.
@@ -33,14 +31,14 @@ func (p *peer) cpu() (time.Duration, error) {
 	if p.pid == 0 {
 		return 0, nil
 	}
-	return cpuOf(p.pid)
+	return rig.CPU(p.pid)
 }
 
 func (p *peer) resident() (int, error) {
 	if p.pid == 0 {
 		return 0, nil
 	}
-	return residentOf(p.pid)
+	return rig.Resident(p.pid)
 }
 
 // launcher starts peers in front of one sink.
@@ -92,7 +90,7 @@ func (l *launcher) run(p *peer, s software) (err error) {
 	if p.version, err = s.printed(l.ctx); err != nil {
 		return err
 	}
-	if p.address, err = freeAddress(); err != nil {
+	if p.address, err = rig.FreeAddress(); err != nil {
 		return err
 	}
 	file := filepath.Join(l.dir, strings.ReplaceAll(p.address, ":", "-")+".conf")
@@ -103,52 +101,11 @@ func (l *launcher) run(p *peer, s software) (err error) {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(l.ctx, s.command[0], append(s.command[1:len(s.command):len(s.command)], file)...) //nolint:gosec // G204: the user's choice
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = grace
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
+	process, err := rig.Start(l.ctx, p.address, append(s.command[:len(s.command):len(s.command)], file)...)
+	if err != nil {
 		return err
 	}
-	p.pid = cmd.Process.Pid
-	ended := make(chan struct{})
-	l.processes.Go(func() {
-		defer close(ended)
-		_ = cmd.Wait()
-	})
-	p.stop = func() {
-		_ = cmd.Cancel() // it may have ended
-		<-ended
-	}
-	if !answers(p.address, ended) {
-		p.stop()
-		return fmt.Errorf("it does not serve: %s", &output)
-	}
+	l.processes.Go(func() { <-process.Ended })
+	p.pid, p.stop = process.PID, process.Stop
 	return nil
-}
-
-// answers waits for a server at address, which has failed when it has ended.
-func answers(address string, ended <-chan struct{}) bool {
-	for range 1000 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			_ = c.Close()
-			return true
-		}
-		select {
-		case <-ended:
-			return false
-		case <-time.After(3 * grace / 1000):
-		}
-	}
-	return false
-}
-
-// freeAddress asks the kernel for a port that is free now.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -22,6 +22,10 @@ const limitsConfig = `limits:
   connect_rate: {rate: 1000000, burst: 1000000}
   connect_rate_per_ip: {rate: 1000000, burst: 1000000}
   connect_rate_per_network: {rate: 1000000, burst: 1000000}
+  auth_failures: {max: 10000, window: 1s, ban: 1s}
+  flapping: {max: 10000, window: 1s, ban: 1s}
+  user_flapping: {max: 10000, window: 1s, ban: 1s}
+  takeovers: {max: 10000, window: 1s, ban: 1s}
   max_packet_size: 512KiB
   publish_rate: {rate: 1000000000, burst: 1000000000}
   publish_bytes: {rate: 1000GiB, burst: 1000GiB}

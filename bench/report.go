@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // report is all that a run has found, with what, and on what. As JSON it has
@@ -20,11 +21,9 @@ type report struct {
 }
 
 func newReport(peers []*peer, all []measurement, failed error) *report {
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // left out if it cannot be read
 	r := &report{
-		Command: strings.Join(append([]string{"bench"}, os.Args[1:]...), " "),
-		Machine: fmt.Sprintf("%s, %d processors, %s, Linux %s",
-			runtime.Version(), runtime.NumCPU(), runtime.GOARCH, strings.TrimSpace(string(kernel))),
+		Command:      strings.Join(append([]string{"bench"}, os.Args[1:]...), " "),
+		Machine:      rig.Machine(),
 		Measurements: all,
 	}
 	for _, p := range peers {

@@ -1,10 +1,14 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/mqttward/mqttward/packets"
+)
 
 const (
-	// grace is how much longer than asked for anything may take.
-	grace = 10 * time.Second
+	// version is the protocol version of all traffic: what most devices speak.
+	version = packets.V311
 	// settling is how long idle connections are left alone before their memory
 	// is read: garbage is collected, buffers go back.
 	settling = 5 * time.Second

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mqttward/mqttward/bench/rig"
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -22,9 +23,9 @@ type sink struct {
 // session is the sink's end of a connection. Its packets are answered by one
 // goroutine; others deliver to it.
 type session struct {
-	stream // but for out and writing, of the goroutine that reads
+	rig.Stream // but for Out and writing, of the goroutine that reads
 
-	mu  sync.Mutex // of out and writing
+	mu  sync.Mutex // of Out and writing
 	due []*session // those to whom something was appended since the last flush
 }
 
@@ -39,7 +40,7 @@ func (k *sink) serve(l net.Listener) {
 			return
 		}
 		sessions.Go(func() {
-			s := &session{stream: stream{Conn: c, reader: packets.NewReader(packets.Client)}}
+			s := &session{Stream: rig.Stream{Conn: c, Reader: packets.NewReader(packets.Client)}}
 			defer c.Close()
 			defer k.forget(s)
 			for k.answer(s) == nil {
@@ -51,9 +52,9 @@ func (k *sink) serve(l net.Listener) {
 // answer reads and answers one packet. What a read brought is answered, and
 // delivered, with one write for each receiver.
 func (k *sink) answer(s *session) error {
-	p, err := s.reader.Next()
+	p, err := s.Reader.Next()
 	if errors.Is(err, packets.ErrShort) {
-		return errors.Join(s.flushDue(), s.fill())
+		return errors.Join(s.flushDue(), s.Fill())
 	}
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (k *sink) answer(s *session) error {
 		})
 	case packets.PUBLISH:
 		if p.Rest > 0 {
-			s.reader.Gather()
+			s.Reader.Gather()
 			return nil
 		}
 		k.publish(s, p)
@@ -131,10 +132,10 @@ func (k *sink) forget(s *session) {
 func (s *session) append(r *session, packet func([]byte) []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.out) == 0 {
+	if len(r.Out) == 0 {
 		s.due = append(s.due, r)
 	}
-	r.out = packet(r.out)
+	r.Out = packet(r.Out)
 }
 
 // flushDue writes what has been appended. Another receiver that has gone is no
@@ -142,7 +143,7 @@ func (s *session) append(r *session, packet func([]byte) []byte) {
 func (s *session) flushDue() (err error) {
 	for _, r := range s.due {
 		r.mu.Lock()
-		failed := r.flush()
+		failed := r.Flush()
 		r.mu.Unlock()
 		if r == s {
 			err = failed

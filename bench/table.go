@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/mqttward/mqttward/bench/rig"
 )
 
 // reference is the peer with which the others are compared.
@@ -25,34 +27,20 @@ func printTables(w io.Writer, all []measurement) {
 			continue
 		}
 		if m.Idle > 0 {
-			idle = append(idle, row(m.Peer, compare(all, own, measurement.kilobytes, 1), median(own, measurement.megabytes, 1)))
+			idle = append(idle, rig.Row(m.Peer, compare(all, own, measurement.kilobytes, 1), median(own, measurement.megabytes, 1)))
 			continue
 		}
-		traffic = append(traffic, row(m.Scenario, m.Peer, compare(all, own, measurement.perMessage, 2),
+		traffic = append(traffic, rig.Row(m.Scenario, m.Peer, compare(all, own, measurement.perMessage, 2),
 			median(own, measurement.perSecond, 0), percentiles(own), median(own, measurement.megabytes, 1)))
 		if least := smallestPolicy(m.Scenario); least != "" {
-			policies = append(policies, row(m.Scenario, m.Peer, median(own, measurement.perMessage, 2),
+			policies = append(policies, rig.Row(m.Scenario, m.Peer, median(own, measurement.perMessage, 2),
 				ratio(own, roundsOf(all, least, m.Peer), measurement.perMessage), median(own, measurement.megabytes, 1)))
 		}
 	}
-	printRows(w, "scenario | peer | CPU µs/message | to "+reference+" | to the best peer | messages/s | p50 µs | p99 µs | p99.9 µs | RSS MB", traffic)
-	printRows(w, "idle | kB/connection | to "+reference+" | to the best peer | RSS MB", idle)
-	printRows(w, "policy | peer | CPU µs/message | to the smallest policy | RSS MB", policies)
+	rig.PrintRows(w, "scenario | peer | CPU µs/message | to "+reference+" | to the best peer | messages/s | p50 µs | p99 µs | p99.9 µs | RSS MB", traffic)
+	rig.PrintRows(w, "idle | kB/connection | to "+reference+" | to the best peer | RSS MB", idle)
+	rig.PrintRows(w, "policy | peer | CPU µs/message | to the smallest policy | RSS MB", policies)
 }
-
-func printRows(w io.Writer, header string, rows []string) {
-	if len(rows) == 0 {
-		return
-	}
-	fmt.Fprintln(w, row(header))
-	fmt.Fprintln(w, "|"+strings.Repeat("---|", strings.Count(header, "|")+1))
-	for _, r := range rows {
-		fmt.Fprintln(w, r)
-	}
-	fmt.Fprintln(w)
-}
-
-func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |" }
 
 // compare is three cells: the cost, and its ratios to the reference and to the
 // best of the others.

@@ -28,6 +28,7 @@ func defaults() Config {
 			HandshakeTimeout:          10 * time.Second,
 			ConnectTimeout:            5 * time.Second,
 			PacketTimeout:             30 * time.Second,
+			FlowTimeout:               time.Minute,
 			MaxConnectSize:            8 * KiB,
 			MaxPacketSize:             256 * KiB,
 			MaxTopicLevels:            32,
@@ -44,6 +45,11 @@ func defaults() Config {
 			PublishBytes:              PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
 			PacketRate:                PublishRate{PerSecond: 500, Burst: 1000, Action: ActionDelay},
 			SubscribeRate:             PublishRate{PerSecond: 10, Burst: 50, Action: ActionDelay},
+			AuthFailures:              BanRule{Max: 5, Window: time.Minute, Ban: 5 * time.Minute},
+			ProtocolErrors:            BanRule{Max: 20, Window: time.Minute, Ban: 5 * time.Minute},
+			Flapping:                  BanRule{Max: 30, Window: time.Minute, Ban: time.Minute},
+			UserFlapping:              BanRule{Max: 300, Window: time.Minute, Ban: time.Minute},
+			Takeovers:                 BanRule{Max: 10, Window: time.Minute, Ban: time.Minute},
 		},
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
@@ -131,7 +137,8 @@ func (c *Config) methods() []string {
 }
 
 // complete takes the burst from a bucket without a rate: it would let its
-// burst pass and then nothing more, where no limit was meant.
+// burst pass and then nothing more, where no limit was meant. A rule that bans
+// nobody is the zero rule.
 func (l *Limits) complete() {
 	for _, r := range []*Rate{&l.ConnectRate, &l.ConnectRatePerNetwork, &l.ConnectRatePerIP} {
 		if r.PerSecond == 0 {
@@ -145,5 +152,10 @@ func (l *Limits) complete() {
 	}
 	if l.PublishBytes.PerSecond == 0 {
 		l.PublishBytes.Burst = 0
+	}
+	for _, rule := range l.banRules() {
+		if rule.Max == 0 {
+			*rule = BanRule{}
+		}
 	}
 }

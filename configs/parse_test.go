@@ -39,6 +39,7 @@ authn:
 		HandshakeTimeout:          10 * time.Second,
 		ConnectTimeout:            5 * time.Second,
 		PacketTimeout:             30 * time.Second,
+		FlowTimeout:               time.Minute,
 		MaxConnectSize:            8 << 10,
 		MaxPacketSize:             256 << 10,
 		MaxTopicLevels:            32,
@@ -55,6 +56,11 @@ authn:
 		PublishBytes:              PublishBytes{1 << 20, 4 << 20, "delay"},
 		PacketRate:                PublishRate{500, 1000, "delay"},
 		SubscribeRate:             PublishRate{10, 50, "delay"},
+		AuthFailures:              BanRule{5, time.Minute, 5 * time.Minute},
+		ProtocolErrors:            BanRule{20, time.Minute, 5 * time.Minute},
+		Flapping:                  BanRule{30, time.Minute, time.Minute},
+		UserFlapping:              BanRule{300, time.Minute, time.Minute},
+		Takeovers:                 BanRule{10, time.Minute, time.Minute},
 	}
 	want.Admin = Admin{Address: "127.0.0.1:9883"}
 	want.Log = Log{Level: "info", Format: "auto", Audit: "stderr"}
@@ -133,6 +139,7 @@ limits:
   max_connections: 0
   handshake_timeout: 0
   packet_timeout: 1m30s
+  flow_timeout: 2m
   max_topic_levels: 1
   max_topic_length: 2
   max_subscriptions: 3
@@ -188,6 +195,7 @@ log: {level: debug, format: json, audit: audit.log}
 	limits.PublishRate = PublishRate{0.5, 3, "delay"}
 	limits.PublishBytes = PublishBytes{2000, GiB, "delay"}
 	limits.MaxConnections, limits.HandshakeTimeout, limits.PacketTimeout = 0, 0, 90*time.Second
+	limits.FlowTimeout = 2 * time.Minute
 	limits.MaxTopicLevels, limits.MaxTopicLength, limits.MaxSubscriptions, limits.MaxFilters = 1, 2, 3, 4
 	limits.MaxInflight, limits.MaxUserProperties = 5, 6
 	limits.MaxKeepalive, limits.MaxSessionExpiry, limits.MaxWillDelay = 65535*time.Second, math.MaxUint32*time.Second, time.Second
@@ -294,6 +302,9 @@ limits:
   max_inflight: 0
   max_keepalive: 0
   max_session_expiry: 0s
+  flow_timeout: 0
+  auth_failures: {max: 0}
+  flapping: {max: 0, window: 1s, ban: 0}
 admin: {address: ":9883", token_file: key}
 strict: {log: [C3], off: [C12, C8]}
 `)
@@ -315,10 +326,13 @@ strict: {log: [C3], off: [C12, C8]}
 		"mqttward.yaml:20: limits.max_inflight: 0 means no limit",
 		"mqttward.yaml:21: limits.max_keepalive: 0 means no limit",
 		"mqttward.yaml:22: limits.max_session_expiry: 0 means no limit",
-		"mqttward.yaml:23: admin.address: no TLS: the token crosses the network in the clear",
-		"mqttward.yaml:24: strict.log[0]: C3 is not enforced: lets packets through that break it",
-		"mqttward.yaml:24: strict.off[0]: C12 is not enforced: lets packets through that break it",
-		"mqttward.yaml:24: strict.off[1]: C8 is not enforced: lets packets through that break it",
+		"mqttward.yaml:23: limits.flow_timeout: 0 means no limit",
+		"mqttward.yaml:24: limits.auth_failures: 0 means no limit",
+		"mqttward.yaml:25: limits.flapping: 0 means no limit",
+		"mqttward.yaml:26: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:27: strict.log[0]: C3 is not enforced: lets packets through that break it",
+		"mqttward.yaml:27: strict.off[0]: C12 is not enforced: lets packets through that break it",
+		"mqttward.yaml:27: strict.off[1]: C8 is not enforced: lets packets through that break it",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -34,6 +34,7 @@ type Config struct {
 	Quotas []Quota `yaml:"quotas"` // every one that is for a client holds
 
 	Limits  Limits  `yaml:"limits"`
+	Bans    Bans    `yaml:"bans"`
 	Admin   Admin   `yaml:"admin"`
 	Log     Log     `yaml:"log"`
 	Runtime Runtime `yaml:"runtime"`
@@ -168,6 +169,7 @@ type Limits struct {
 	HandshakeTimeout          time.Duration `yaml:"handshake_timeout"`
 	ConnectTimeout            time.Duration `yaml:"connect_timeout"`
 	PacketTimeout             time.Duration `yaml:"packet_timeout"` // for one whole packet
+	FlowTimeout               time.Duration `yaml:"flow_timeout"`   // for the client's PUBREL
 	MaxConnectSize            Size          `yaml:"max_connect_size"`
 	MaxPacketSize             Size          `yaml:"max_packet_size"`
 	MaxTopicLevels            int           `yaml:"max_topic_levels"`
@@ -184,6 +186,12 @@ type Limits struct {
 	PublishBytes              PublishBytes  `yaml:"publish_bytes"`  // per client
 	PacketRate                PublishRate   `yaml:"packet_rate"`    // per client; of every packet
 	SubscribeRate             PublishRate   `yaml:"subscribe_rate"` // per client; of Topic Filters
+
+	AuthFailures   BanRule `yaml:"auth_failures"`   // of an address prefix, and of a user name
+	ProtocolErrors BanRule `yaml:"protocol_errors"` // of an address prefix or, once it has logged in, a client identifier
+	Flapping       BanRule `yaml:"flapping"`        // connections of a client identifier
+	UserFlapping   BanRule `yaml:"user_flapping"`   // of all clients of a user together
+	Takeovers      BanRule `yaml:"takeovers"`       // of a client identifier from a connection that has it
 }
 
 // Rate is a token bucket of things a second. Both are zero, or neither is.

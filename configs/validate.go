@@ -31,6 +31,8 @@ func (l *loader) validate() {
 	l.quotas(listeners)
 	l.limits()
 	l.rates()
+	l.banRules()
+	l.bans()
 	l.admin()
 	l.log()
 	l.files()

@@ -79,9 +79,15 @@ func (w *warnings) relaxed() {
 
 func (w *warnings) limits() {
 	for _, leaf := range leaves(reflect.ValueOf(&w.config.Limits).Elem(), "limits") {
-		// The burst of a bucket is 0 exactly if its rate is.
-		if path, isBurst := strings.CutSuffix(leaf.path, ".burst"); leaf.value.IsZero() && !isBurst {
-			w.add(strings.TrimSuffix(path, ".rate"), "0 means no limit")
+		path, which := leaf.path, ""
+		for _, suffix := range []string{".rate", ".burst", ".max", ".window", ".ban"} {
+			if trimmed, ok := strings.CutSuffix(path, suffix); ok {
+				path, which = trimmed, suffix
+			}
+		}
+		// The rest of a bucket or a rule is 0 exactly if its rate or its max is.
+		if leaf.value.IsZero() && (which == "" || which == ".rate" || which == ".max") {
+			w.add(path, "0 means no limit")
 		}
 	}
 }

@@ -17,13 +17,14 @@ type broker struct {
 	port   string
 }
 
-// startBroker starts a broker on a port that the kernel picks.
-func startBroker(t *testing.T) *broker {
+// startBroker starts a broker on a port that the kernel picks, with more lines in its
+// configuration.
+func startBroker(t *testing.T, more ...string) *broker {
 	t.Helper()
 	// Between the kernel's choice and mosquitto somebody else may take the port.
 	for range 10 {
 		b := &broker{port: freePort(t)}
-		b.config = brokerConfig(t, "listener "+b.port+" 127.0.0.1")
+		b.config = brokerConfig(t, strings.Join(append([]string{"listener " + b.port + " 127.0.0.1"}, more...), "\n"))
 		if b.start(t) {
 			return b
 		}

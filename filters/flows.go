@@ -31,6 +31,8 @@ type flow struct {
 	epoch   uint32 // and by which rules it was let go on
 	topic   []byte // and its Topic Name
 	request *request
+	since   time.Time // its stage, as Unreleased has first seen it; zero: it has not
+	earlier bool      // of an earlier connection: the client does not count it (section 4.9)
 }
 
 // flows are the Packet Identifiers that a client has in use. They are few, so a
@@ -67,13 +69,15 @@ func (t *flows) set(id uint16, stage Stage) *flow {
 		}
 	}
 	t.count(f, -1)
-	f.stage = stage
+	if f.stage != stage { // a PUBLISH that is refused again gets no time for that
+		f.stage, f.since = stage, time.Time{}
+	}
 	t.count(f, 1)
 	return f
 }
 
 func (t *flows) count(f *flow, n int) {
-	if f.stage < AwaitPuback || f.stage > Refused {
+	if f.stage < AwaitPuback || f.stage > Refused || f.earlier {
 		return
 	}
 	t.open += n
@@ -167,11 +171,17 @@ func (s *Session) released(id uint16) (f flow, review bool) {
 
 // InFlight returns how many PUBLISHes of the client count towards its Receive
 // Maximum, ours and the broker's to answer, and how many of these will end
-// without another packet of the client.
+// without another packet of the client. Of those of earlier connections, only what
+// is above the Receive Maximum counts: a client that has lost what it knew of them
+// goes on, and one that leaves some behind in each connection does not.
 func (s *Session) InFlight() (open, moving int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flows.open + s.flows.withheld, s.flows.moving
+	open = s.flows.open + s.flows.withheld
+	if most := s.Terms.ReceiveMaximum; most > 0 {
+		open += max(0, len(s.kept)-most)
+	}
+	return open, s.flows.moving
 }
 
 // Judged says that the rules have changed: what they let go on earlier is
@@ -197,6 +207,24 @@ func (s *Session) change() {
 	case s.changed <- struct{}{}: // nil: nobody has ever waited
 	default:
 	}
+}
+
+// Unreleased reports whether there are QoS 2 PUBLISHes that wait for the PUBREL of
+// the client, and whether one has been seen here before as long as limit ago.
+func (s *Session) Unreleased(now time.Time, limit time.Duration) (waiting, overdue bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.flows.list {
+		f := &s.flows.list[i]
+		switch {
+		case f.stage != AwaitPubrel && f.stage != Refused:
+		case f.since.IsZero():
+			f.since, waiting = now, true
+		default:
+			waiting, overdue = true, overdue || now.Sub(f.since) >= limit
+		}
+	}
+	return waiting, overdue
 }
 
 // Overdue reports whether the broker owes, since before t, an answer that a

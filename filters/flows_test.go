@@ -198,6 +198,90 @@ func TestResubscribeDenied(t *testing.T) {
 	}
 }
 
+// TestUnreleased: what waits for a PUBREL has its time from the first look on. What
+// waits for the broker does not wait for it.
+func TestUnreleased(t *testing.T) {
+	for _, v := range versions {
+		c := newTalk(t, v, &rules{denied: []string{"no/"}})
+		start := time.Unix(1000, 0)
+		look := func(say string, after time.Duration, waits, late bool) {
+			t.Helper()
+			if waiting, overdue := c.s.Unreleased(start.Add(after), time.Minute); waiting != waits || overdue != late {
+				t.Errorf("MQTT %v: %s: waiting %v, overdue %v", v, say, waiting, overdue)
+			}
+		}
+		c.client("it goes on", publish(v, 2, 7, "a"), Forward, nil)
+		look("the broker is to answer", 0, false, false)
+		c.broker("it has", ack(v, packets.PUBREC, 7), Forward)
+		look("the client is to", time.Hour, true, false)
+		look("in a minute", time.Hour+time.Minute-1, true, false)
+		c.client("another one", publish(v, 2, 6, "a"), Forward, nil)
+		c.broker("the broker has it", ack(v, packets.PUBREC, 6), Forward)
+		look("whose time begins later", time.Hour+time.Minute-1, true, false)
+		look("which is over for the first", time.Hour+time.Minute, true, true)
+		c.client("the other goes on", pubrel(v, 6), Forward, nil)
+		c.client("it does", pubrel(v, 7), Forward, nil)
+		look("the broker is to, again", 3*time.Hour, false, false)
+		c.broker("it has", ack(v, packets.PUBCOMP, 7), Forward)
+		c.client("the identifier is used again", publish(v, 2, 7, "a"), Forward, nil)
+		c.broker("by another PUBLISH", ack(v, packets.PUBREC, 7), Forward)
+		look("whose time begins", 4*time.Hour, true, false)
+		c.client("it ends", pubrel(v, 7), Forward, nil)
+		if v == packets.V5 {
+			continue
+		}
+		refused := ack(v, packets.PUBREC, 8)
+		c.client("refused", publish(v, 2, 8, "no/a"), Reply, refused)
+		look("a PUBREL is due", 5*time.Hour, true, false)
+		c.client("refused again", publish(v, 2, 8, "no/a"), Reply, refused)
+		look("which gives it no time", 5*time.Hour+time.Minute, true, true)
+		c.client("it ends", pubrel(v, 8), Reply, ack(v, packets.PUBCOMP, 8))
+		look("nothing is left", 6*time.Hour, false, false)
+	}
+}
+
+// TestInFlightOverReconnects: the quota begins anew with each connection (section
+// 4.9), but nobody leaves as much behind in each.
+func TestInFlightOverReconnects(t *testing.T) {
+	const most = 3
+	for _, v := range versions {
+		s := &Session{Version: v}
+		next := func() (c *talk, open int) {
+			c = newTalk(t, v, &rules{})
+			c.s.Terms.ReceiveMaximum = most
+			c.s.Resume(s)
+			s = c.s
+			open, _ = s.InFlight()
+			return c, open
+		}
+		for n := range uint16(2) {
+			c, open := next()
+			if open != 0 {
+				t.Errorf("MQTT %v: connection %d begins with %d in flight", v, n, open)
+			}
+			for id := range uint16(most) {
+				c.client("it goes on", publish(v, 2, 100*n+id+1, "a"), Forward, nil)
+				c.broker("the broker has it", ack(v, packets.PUBREC, 100*n+id+1), Forward)
+			}
+		}
+		c, open := next()
+		if open != most {
+			t.Errorf("MQTT %v: %d in flight, want all: there are as many of two connections", v, open)
+		}
+		for id := range uint16(most) { // the client makes up for it
+			c.client("it ends", pubrel(v, id+1), Forward, nil)
+			if open, _ := s.InFlight(); open != most-1-int(id) {
+				t.Errorf("MQTT %v: %d in flight after %d PUBRELs of before", v, open, id+1)
+			}
+		}
+		c.client("a PUBREL of an earlier connection takes no room", publish(v, 2, 1000, "a"), Forward, nil)
+		c.broker("nor gives it any", ack(v, packets.PUBCOMP, 1), Forward)
+		if open, _ := s.InFlight(); open != 1 {
+			t.Errorf("MQTT %v: %d in flight, want 1", v, open)
+		}
+	}
+}
+
 // TestOverdue: only answers that somebody depends on us for have to come in
 // time.
 func TestOverdue(t *testing.T) {

@@ -80,6 +80,7 @@ func (s *Session) revive(id uint16) {
 	}
 	delete(s.kept, id)
 	if s.flows.at(id) == nil {
+		s.flows.set(id, Idle).earlier = true
 		s.flows.set(id, AwaitPubrel)
 	}
 }

@@ -54,6 +54,7 @@ var directions = []struct{ pkg, ours, foreign string }{
 	{"internal/app", "...", "..."},
 	{"cmd/*", "configs internal/...", "..."},
 	{"bench", "...", "..."},
+	{"bench/*", "...", "..."},
 	{"e2e", "...", "..."},
 }
 

@@ -15,6 +15,7 @@ import (
 type ClientInfo struct {
 	Session  uint64 // its number; those of later sessions are higher
 	ClientID string
+	BrokerID string         // its ClientID as the broker knows it
 	Username string         // empty: anonymous
 	Tenant   string         // that the user is one of; empty: none
 	Method   string         // that vouches for the client
@@ -36,6 +37,7 @@ func (c *conn) info() ClientInfo {
 	return ClientInfo{
 		Session:  c.number,
 		ClientID: c.sess.ClientID,
+		BrokerID: c.sess.BrokerID(),
 		Username: c.sess.Identity.Username,
 		Tenant:   c.sess.Identity.Tenant,
 		Method:   c.sess.Identity.Method,

@@ -49,6 +49,7 @@ type conn struct {
 	running  atomic.Bool // it became a session
 	pumps    atomic.Int32
 	answers  answers
+	pubrels  unreleased
 	notices  notices
 	leaving  atomic.Int32 // calls of unsubscribe that nobody has seen to
 
@@ -129,6 +130,7 @@ func (c *conn) release(e **ending) {
 	defer c.unclaim()
 	defer c.expiry.stop()
 	defer c.answers.stop()
+	defer c.pubrels.stop()
 	defer c.down.chain.Close()
 	defer c.up.chain.Close()
 	c.endLife()

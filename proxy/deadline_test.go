@@ -78,6 +78,35 @@ func TestPacketDeadline(t *testing.T) {
 	}
 }
 
+// TestDrippedPackets: nothing of a packet that comes a byte a second reaches the broker.
+func TestDrippedPackets(t *testing.T) {
+	each(t, func(t *testing.T, v packets.Version) {
+		for _, packet := range [][]byte{
+			mqtttest.Subscribe(v, 1, string(long(100))),
+			mqtttest.Publish(v, 1, 7, "data/"+string(long(100)), "x"),
+		} {
+			h := open(t)
+			client, broker := h.session(v, mqtttest.KeepAlive(3600))
+			go func() {
+				for i := range packet {
+					if _, err := client.Conn.Write(packet[i : i+1]); err != nil {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			}()
+			if took := ended(client, "The session ends.", goodbye(v, packets.ProtocolError)...); took != packetTimeout {
+				t.Errorf("ended after %v, want %v", took, packetTimeout)
+			}
+			client.Close()
+			broker.ExpectClose("Nothing of it arrives.")
+			h.expectEnd("ended packet_timeout")
+			h.close()
+			time.Sleep(time.Hour) // for the writer
+		}
+	})
+}
+
 // TestPacketDeadlineOfBroker is the same for the other direction. The client
 // is not blamed.
 func TestPacketDeadlineOfBroker(t *testing.T) {

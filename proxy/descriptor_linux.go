@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mqttward/mqttward/internal/nonblock"
 )
 
@@ -33,13 +35,36 @@ type descriptor struct {
 	written error
 }
 
+const (
+	// maxUnsent bounds what the kernel takes of us and has not sent, in bytes. For a
+	// peer that does not read it would buffer net.ipv4.tcp_wmem[2], 4 MiB; what is
+	// under way to one that does, it still adapts to the path.
+	maxUnsent = 128 << 10
+
+	// maxUnread bounds what the kernel takes for us and we have not read; it doubles
+	// that, for what it adds itself. By itself it gives more to who is read fast, up
+	// to net.ipv4.tcp_rmem[2], and keeps that filled for one who is not read any more:
+	// 20 MB after two seconds on loopback. With half of this, payloads of 256 KiB take
+	// a quarter more processor time.
+	maxUnread = 256 << 10
+)
+
 // open takes the descriptor of w, if it has one.
 func (w *wire) open() {
-	if c, ok := w.Conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
-			w.file.raw, w.file.readFn, w.file.writeFn = raw, w.tryRead, w.tryWrite
-		}
+	c, ok := w.Conn.(syscall.Conn)
+	if !ok {
+		return
 	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	w.file.raw, w.file.readFn, w.file.writeFn = raw, w.tryRead, w.tryWrite
+	_ = raw.Control(func(fd uintptr) {
+		// The buffers of a Unix socket do not grow, and it has not the first option.
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, maxUnread)
+	})
 }
 
 // readDescriptor reads once into b or, if it is nil, ahead.

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestWriteTime: a write that has to wait gets its time again when it has moved
@@ -50,5 +52,51 @@ func TestBusyLetsOthersGo(t *testing.T) {
 	}
 	if !gone.Load() {
 		t.Errorf("%d reads in a row let nobody else go", busy)
+	}
+}
+
+// TestUnsent: for a peer that does not read, the kernel buffers little of ours.
+func TestUnsent(t *testing.T) {
+	w, far := socketPair(t)
+	if err := far.SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	w.timeout = time.Hour
+	w.file.from = make([]byte, 64<<20)
+	if err := w.file.raw.Control(func(fd uintptr) {
+		if w.tryWrite(fd) {
+			t.Errorf("it has not to wait: %v", w.file.written)
+		}
+		n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		// The last of the kernel's pieces, up to 64 KiB, may go over the bound, and some
+		// more may have been sent and not acknowledged.
+		if most := maxUnsent + 256<<10; err != nil || n > most {
+			t.Errorf("the kernel holds %d bytes (%v), want at most %d", n, err, most)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnread: what the kernel takes from a peer does not grow with how fast it is
+// read, or it would stay that much once nobody reads.
+func TestUnread(t *testing.T) {
+	w, far := socketPair(t)
+	const all = 256 << 20
+	go func() { _, _ = far.Write(make([]byte, all)) }()
+	b := make([]byte, 64<<10)
+	for read := 0; read < all; {
+		n, err := w.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += n
+	}
+	if err := w.file.raw.Control(func(fd uintptr) {
+		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil || n > 2*maxUnread {
+			t.Errorf("the kernel takes %d bytes (%v), want at most %d", n, err, 2*maxUnread)
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

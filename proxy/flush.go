@@ -81,7 +81,11 @@ const slowWrites = time.Second
 func (p *pump) wrote() {
 	began := p.now
 	p.now = time.Now()
-	if p.clock.writing += p.now.Sub(began); p.clock.writing > slowWrites {
+	took := p.now.Sub(began)
+	if p.clock.writing += took; p.clock.writing > slowWrites {
 		p.clock.restart()
+	}
+	if took > slowWrites && p.ends.sender == packets.Client {
+		p.conn.pubrels.excuse(took)
 	}
 }

@@ -36,6 +36,8 @@ func (p *pump) hold(pkt *packets.Packet) error {
 		defer timer.Stop()
 		late = timer.C
 	}
+	p.conn.pubrels.pause()
+	defer p.conn.pubrels.resume()
 	select {
 	case <-p.changed:
 		p.now = time.Now()
@@ -59,6 +61,10 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	if p.ends.sender == packets.Client {
+		p.conn.pubrels.pause()
+		defer p.conn.pubrels.resume()
+	}
 	select {
 	case <-timer.C:
 		p.now = time.Now()

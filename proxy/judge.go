@@ -92,6 +92,9 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 		return c.reauthenticate(pkt)
 	case packets.PUBLISH:
 		v, err := j.publish(now, pkt)
+		if awaitsPubrel(pkt, v) {
+			c.pubrels.expect(c)
+		}
 		if v.Action == filters.Reply && c.notices.waiting.Load() {
 			v = c.tellReply(v)
 		}
@@ -205,6 +208,9 @@ func (j *downJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, e
 	}
 	if v.Action == filters.Rewrite {
 		v = j.conn.fit(v)
+	}
+	if pkt.Type == packets.PUBREC && v.Action >= filters.Rewrite {
+		j.conn.pubrels.expect(j.conn)
 	}
 	return v, nil
 }

@@ -75,6 +75,7 @@ type Limits struct {
 	HandshakeTimeout time.Duration
 	ConnectTimeout   time.Duration // for the CONNECT, for authentication and dial, and for the CONNACK, each
 	PacketTimeout    time.Duration // for one whole packet in either direction, and for one write
+	FlowTimeout      time.Duration // for the PUBREL of a QoS 2 PUBLISH
 	MaxConnectSize   int           // bytes
 	MaxPacketSize    int           // bytes, of packets from the client
 	MaxTopicAliases  uint16        // in each direction

@@ -242,7 +242,7 @@ func TestDeadlineOfBefore(t *testing.T) {
 // kept for the next.
 func TestRepliesKeepNoBuffer(t *testing.T) {
 	for _, n := range []int{4, maxReplyBuffer + 1} {
-		p := &pump{back: &sink{out: io.Discard}, replies: make([]byte, n)}
+		p := &pump{back: &sink{out: io.Discard}, replies: make([]byte, n), now: time.Now()}
 		if err := p.sendReplies(); err != nil {
 			t.Fatal(err)
 		}

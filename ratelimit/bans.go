@@ -2,242 +2,219 @@ package ratelimit
 
 import (
 	"cmp"
-	"container/heap"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gaissmai/bart"
 )
 
-// Kind is what a ban keeps out.
-type Kind string
-
-// The kinds of subjects.
-const (
-	Network Kind = "network"   // all addresses of a prefix
-	User    Kind = "user"      // by its name
-	Client  Kind = "client_id" // by the Client Identifier that the broker knows
-)
-
-// Subject is whom a ban is about. The Value of a Network is its prefix as
-// netip.Prefix prints it.
-type Subject struct {
-	Kind  Kind   `json:"kind"`
-	Value string `json:"value"`
-}
-
-// Ban keeps somebody out for a time.
+// Ban keeps a subject out.
 type Ban struct {
 	Subject
-	Reason string    `json:"reason,omitempty"` // the Offence or, of a manual one, what the operator says
+	Reason string    `json:"reason,omitempty"` // of an automatic ban its Offence; of a manual one the operator's text
 	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until,omitzero"` // zero: until it is lifted, and only of a manual one
+	Until  time.Time `json:"until,omitzero"` // zero: until it is lifted; manual bans only
 	Manual bool      `json:"manual,omitempty"`
-	Times  int       `json:"times,omitempty"` // how often in a row, if it is not manual
+	Times  int       `json:"times,omitempty"` // which one in a row this is; automatic bans only
 }
-
-func (b *Ban) holds(now time.Time) bool { return b.Until.IsZero() || now.Before(b.Until) }
 
 const (
-	maxAutomatic = 1 << 16 // bans, those included that are over and remembered
-	maxManual    = 10_000
-	maxValue     = 256 // bytes of a Value; see bounded
+	// maxManual is how many manual bans there may be.
+	maxManual = 10_000
+	// maxAutomatic is how many automatic bans are in force or remembered. Each takes
+	// some hundred bytes.
+	maxAutomatic = 1 << 16
 )
 
-// Bans are all that are in force, in bounded memory. When there are too many, the
-// one that is forgotten soonest anyway goes; manual ones stay, and there is an end to
-// what can be added. Its methods may be called from many goroutines.
+// Why Put puts no ban.
+var (
+	ErrExempt   = errors.New("the subject is exempt from bans")
+	ErrTooMany  = errors.New("there are too many manual bans: ban a network that contains several of them")
+	errNoFuture = errors.New("the ban would be over already")
+)
+
+// Bans are the subjects that are kept out: by hand, and for their offences, with
+// each ban twice as long as the one before. Its methods may be called from many
+// goroutines.
+//
+// Memory is bounded. When there is no room for another automatic ban, one makes room
+// that is over and only remembered, or else the one that ends next; manual bans are
+// never given up for others. To count offences there is a bound too: beyond it the
+// subject with the fewest is forgotten, so that nobody is ever banned for what
+// others did.
+//
+// A ban that ends is over at once, but its memory is used until Sweep.
 type Bans struct {
-	mu        sync.Mutex
-	rules     map[Offence]BanRule
-	offences  map[Offence]*Keyed[Subject]
-	exempt    exempt
-	manual    map[Subject]Ban
-	automatic map[Subject]*remembered
-	queue     forgetting
-	networks  bart.Lite // of bans, some of which may be over
-	version   uint64
+	seed    maphash.Seed
+	epoch   time.Time     // what times of offences are counted from
+	version atomic.Uint64 // see Version
+	entries atomic.Int64  // as inForce has: without any, nobody waits for mu
+
+	mu         sync.RWMutex
+	rules      map[Offence]BanRule
+	exempt     *exempt
+	counts     map[uint64]*count // offences, by the hash of subject and Offence
+	stamps     int               // offences in counts
+	inForce    map[Subject]*ban
+	networks   bart.Table[*ban] // those of inForce
+	remembered map[Subject]*ban // automatic ones that are over
+	manual     int              // of inForce
+	ending     [2]queue         // of inForce what ends, automatic and manual
+	forgetting queue            // of remembered
+	begun      map[string]uint64
 }
 
-// NewBans returns no bans, and no rules that would lead to one.
+// ban is a Ban in a table.
+type ban struct {
+	Ban
+	network netip.Prefix // valid if the subject is one
+	forget  time.Time    // when an automatic one is not remembered any more
+	due     time.Time    // when something happens to it: Until, or forget
+	place   int          // in its queue
+}
+
+func (b *ban) over(now time.Time) bool { return !b.Until.IsZero() && !now.Before(b.Until) }
+
+// NewBans returns Bans without rules: nobody is banned but by hand.
 func NewBans() *Bans {
-	return &Bans{manual: make(map[Subject]Ban), automatic: make(map[Subject]*remembered)}
-}
-
-// Version changes with every change that is worth to be saved.
-func (b *Bans) Version() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.version
-}
-
-// Find returns the ban of s that is in force.
-func (b *Bans) Find(now time.Time, s Subject) (Ban, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.find(now, bounded(s))
-}
-
-// find is Find. The caller holds b.mu.
-func (b *Bans) find(now time.Time, s Subject) (Ban, bool) {
-	if ban, ok := b.manual[s]; ok && ban.holds(now) {
-		return ban, true
+	return &Bans{
+		seed:       maphash.MakeSeed(),
+		epoch:      time.Now(),
+		exempt:     newExempt(Exempt{}),
+		counts:     make(map[uint64]*count),
+		inForce:    make(map[Subject]*ban),
+		remembered: make(map[Subject]*ban),
+		begun:      make(map[string]uint64),
 	}
-	if r, ok := b.automatic[s]; ok && r.holds(now) {
-		return r.Ban, true
+}
+
+// Version changes with every change of what List returns but that a ban ends.
+func (b *Bans) Version() uint64 { return b.version.Load() }
+
+// Find returns the ban of a user or a client identifier.
+func (b *Bans) Find(now time.Time, s Subject) (Ban, bool) {
+	if b.entries.Load() == 0 {
+		return Ban{}, false
+	}
+	s.Value = short(s.Value)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	found, ok := b.inForce[s]
+	if !ok || found.over(now) {
+		return Ban{}, false
+	}
+	return found.Ban, true
+}
+
+// FindAddr returns the ban of a network that contains addr. The invalid Addr, of a
+// Unix socket, is in none; nor is one that is exempt.
+func (b *Bans) FindAddr(now time.Time, addr netip.Addr) (Ban, bool) {
+	if b.entries.Load() == 0 || !addr.IsValid() {
+		return Ban{}, false
+	}
+	addr = addr.Unmap().WithZone("") // no prefix contains an address with a zone
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	found, ok := b.networks.Lookup(addr)
+	if !ok || b.exempt.networks.Contains(addr) {
+		return Ban{}, false
+	}
+	if !found.over(now) {
+		return found.Ban, true
+	}
+	for _, wider := range b.networks.Supernets(found.network) {
+		if !wider.over(now) {
+			return wider.Ban, true
+		}
 	}
 	return Ban{}, false
 }
 
-// FindAddr returns the ban of a network that contains addr, a manual one before
-// others. The invalid Addr, of a Unix socket, is in none.
-func (b *Bans) FindAddr(now time.Time, addr netip.Addr) (found Ban, ok bool) {
-	if !addr.IsValid() {
-		return Ban{}, false
-	}
-	addr = addr.Unmap().WithZone("")
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.networks.Contains(addr) || b.exempt.networks != nil && b.exempt.networks.Contains(addr) {
-		return Ban{}, false
-	}
-	for prefix := range b.networks.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
-		ban, holds := b.find(now, Subject{Network, prefix.String()})
-		if holds && (!ok || ban.Manual) {
-			found, ok = ban, true
-		}
-	}
-	return found, ok
-}
-
-// Put adds a ban by hand, in the place of another of the same subject.
-func (b *Bans) Put(now time.Time, ban Ban) error {
-	if err := ban.check(now); err != nil {
+// Put bans by hand: the Subject for the Reason, Until then. It replaces an earlier
+// ban of the subject. A network may contain networks that are exempt; these stay so.
+func (b *Bans) Put(now time.Time, manual Ban) error {
+	subject, network, err := manual.canonical()
+	if err != nil {
 		return err
 	}
-	ban.Manual, ban.Since, ban.Times = true, now, 0
-	ban.Subject = bounded(ban.Subject)
+	entry := &ban{Ban: Ban{Subject: subject, Reason: manual.Reason, Since: now, Until: manual.Until, Manual: true}, network: network}
+	if entry.over(now) {
+		return errNoFuture
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.exempt.is(ban.Subject) {
-		return fmt.Errorf("%s %q is exempt by the configuration", ban.Kind, ban.Value)
+	b.sweep(now)
+	if b.exempt.covers(subject, network) {
+		return ErrExempt
 	}
-	if len(b.manual) >= maxManual {
-		b.forget(now)
-		if len(b.manual) >= maxManual {
-			return fmt.Errorf("there are %d bans already: lift some", maxManual)
-		}
+	if earlier, ok := b.inForce[subject]; b.manual >= maxManual && (!ok || !earlier.Manual) {
+		return ErrTooMany
 	}
-	b.manual[ban.Subject] = ban
-	b.watch(ban.Subject)
-	b.version++
+	b.forget(subject)
+	b.add(entry)
+	b.begun[ByHand]++
 	return nil
 }
 
-func (b *Ban) check(now time.Time) error {
-	switch b.Kind {
-	case Network:
-		prefix, err := netip.ParsePrefix(b.Value)
-		if err != nil || prefix.Masked().String() != b.Value {
-			return fmt.Errorf("%q is no network such as 192.0.2.0/24", b.Value)
-		}
-	case User, Client:
-		if b.Value == "" {
-			return errors.New("an empty name is nobody's")
-		}
-	default:
-		return fmt.Errorf("nobody can be banned by %q", b.Kind)
-	}
-	if !b.holds(now) {
-		return errors.New("the ban would be over already")
-	}
-	return nil
-}
-
-// Lift ends the ban of s, and forgets what it has done. It reports whether there was
-// one, in force or remembered.
+// Lift ends the ban of s and reports whether there was one. What s has done before
+// is forgotten: its next automatic ban is a first one.
 func (b *Bans) Lift(s Subject) bool {
-	s = bounded(s)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, manual := b.manual[s]
-	r, automatic := b.automatic[s]
-	if !manual && !automatic {
+	s, _, err := s.canonical()
+	if err != nil {
 		return false
 	}
-	delete(b.manual, s)
-	if automatic {
-		heap.Remove(&b.queue, r.place)
-		delete(b.automatic, s)
-	}
-	b.unwatch(s)
-	b.version++
-	return true
-}
-
-// List returns the bans that are in force, ordered by kind and value.
-func (b *Bans) List(now time.Time) []Ban {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.forget(now)
-	list := []Ban{}
-	for s := range b.automatic {
-		if _, manual := b.manual[s]; manual {
-			continue // which is what counts
-		}
-		if ban, ok := b.find(now, s); ok {
-			list = append(list, ban)
+	for offence := range b.rules {
+		b.uncount(b.hash(s, offence))
+	}
+	return b.forget(s)
+}
+
+// List returns the bans in force, in the order of their kinds and values, with their
+// times in UTC.
+func (b *Bans) List(now time.Time) []Ban {
+	b.mu.RLock()
+	list := make([]Ban, 0, len(b.inForce))
+	for _, entry := range b.inForce {
+		if !entry.over(now) {
+			list = append(list, entry.Ban)
 		}
 	}
-	for _, ban := range b.manual {
-		list = append(list, ban)
+	b.mu.RUnlock()
+	for i := range list {
+		list[i].Since, list[i].Until = list[i].Since.UTC(), list[i].Until.UTC()
 	}
-	slices.SortFunc(list, func(x, y Ban) int {
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Value, y.Value))
-	})
+	slices.SortFunc(list, func(a, b Ban) int { return a.Compare(b.Subject) })
 	return list
 }
 
-// forget drops what is over. The caller holds b.mu.
-func (b *Bans) forget(now time.Time) {
-	for len(b.queue) > 0 && !now.Before(b.queue[0].forgotten) {
-		b.drop(b.queue[0])
-	}
-	for s, ban := range b.manual {
-		if !ban.holds(now) {
-			delete(b.manual, s)
-			b.unwatch(s)
-		}
-	}
+// Compare orders subjects by kind and value.
+func (s Subject) Compare(other Subject) int {
+	return cmp.Or(cmp.Compare(s.Kind, other.Kind), cmp.Compare(s.Value, other.Value))
 }
 
-// watch has FindAddr find s, if it is a network. The caller holds b.mu.
-func (b *Bans) watch(s Subject) {
-	if prefix, err := netip.ParsePrefix(s.Value); s.Kind == Network && err == nil {
-		b.networks.Insert(prefix)
-	}
+// Tally is how many bans there are.
+type Tally struct {
+	InForce map[Kind]int
+	Begun   map[string]uint64 // ever, by Offence or ByHand
 }
 
-// unwatch is the opposite, unless there is another ban of s. The caller holds b.mu.
-func (b *Bans) unwatch(s Subject) {
-	_, manual := b.manual[s]
-	_, automatic := b.automatic[s]
-	if prefix, err := netip.ParsePrefix(s.Value); s.Kind == Network && err == nil && !manual && !automatic {
-		b.networks.Delete(prefix)
+// Tally counts the bans as of the last Sweep.
+func (b *Bans) Tally() Tally {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	t := Tally{InForce: make(map[Kind]int), Begun: make(map[string]uint64)}
+	for subject := range b.inForce {
+		t.InForce[subject.Kind]++
 	}
-}
-
-// bounded is s in bounded memory: of a long value there is the beginning and a hash.
-func bounded(s Subject) Subject {
-	if len(s.Value) > maxValue {
-		sum := sha256.Sum256([]byte(s.Value))
-		s.Value = s.Value[:maxValue/2] + "…" + hex.EncodeToString(sum[:])
+	for reason, n := range b.begun {
+		t.Begun[reason] = n
 	}
-	return s
+	return t
 }

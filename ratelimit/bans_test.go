@@ -1,340 +1,346 @@
 package ratelimit
 
 import (
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
-	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
-var (
-	bob    = Subject{User, "bob"}
-	office = Subject{Network, "192.0.2.1/32"}
-)
+func user(name string) Subject    { return Subject{User, name} }
+func network(cidr string) Subject { return Subject{Network, cidr} }
 
-// guessing returns bans with a rule for AuthFailure: more than 3 a minute are a ban of
-// 5 minutes.
-func guessing(e Exempt) *Bans {
+// office is a network of one address.
+var office = network("192.0.2.1/32")
+
+// guessing bans for the third login that fails within a minute, for five.
+var guessing = map[Offence]BanRule{AuthFailure: {Max: 2, Window: time.Minute, Ban: 5 * time.Minute}}
+
+func newBans(e Exempt) *Bans {
 	b := NewBans()
-	b.SetRules(map[Offence]BanRule{AuthFailure: {3, time.Minute, 5 * time.Minute}}, e)
+	b.SetRules(guessing, e)
 	return b
 }
 
-// offend has s offend until that leads to a ban, and returns it.
-func offend(t *testing.T, b *Bans, now time.Time, s Subject) Ban {
+// banned offends until there is a ban.
+func banned(t *testing.T, b *Bans, now time.Time, s Subject) Ban {
 	t.Helper()
-	for range 4 {
-		if ban, banned := b.Offend(now, s, AuthFailure); banned {
+	for range guessing[AuthFailure].Max + 1 {
+		if ban, ok := b.Offend(now, s, AuthFailure); ok {
 			return ban
 		}
 	}
-	t.Fatalf("4 offences are no ban of %v", s)
-	panic("not reached")
+	t.Fatalf("%v was not banned at %v", s, now)
+	return Ban{}
 }
 
-func TestOffend(t *testing.T) {
-	b := guessing(Exempt{})
-	for i := range 3 {
-		if _, banned := b.Offend(start, bob, AuthFailure); banned {
-			t.Fatalf("banned after %d", i+1)
-		}
+func put(t *testing.T, b *Bans, ban Ban) {
+	t.Helper()
+	if err := b.Put(start, ban); err != nil {
+		t.Fatal(err)
 	}
-	if _, ok := b.Find(start, bob); ok {
-		t.Error("banned at the bound")
-	}
-	version := b.Version()
-	ban, banned := b.Offend(start, bob, AuthFailure)
-	want := Ban{Subject: bob, Reason: "auth_failures", Since: start, Until: start.Add(5 * time.Minute), Times: 1}
-	if !banned || ban != want || b.Version() == version {
-		t.Errorf("%v %+v, want %+v", banned, ban, want)
-	}
-	for _, test := range []struct {
-		after time.Duration
+}
+
+func TestFind(t *testing.T) {
+	b := newBans(Exempt{})
+	put(t, b, Ban{Subject: user("eve"), Reason: "asked for", Until: at(time.Hour)})
+	put(t, b, Ban{Subject: Subject{Client, "bot"}})
+	for _, tt := range []struct {
 		s     Subject
+		after time.Duration
 		want  bool
 	}{
-		{0, bob, true},
-		{5*time.Minute - 1, bob, true},
-		{5 * time.Minute, bob, false},
-		{0, Subject{User, "alice"}, false},
-		{0, Subject{Client, "bob"}, false},
+		{user("eve"), 0, true},
+		{user("eve"), time.Hour - 1, true},
+		{user("eve"), time.Hour, false},
+		{user("bot"), 0, false},
+		{user("Eve"), 0, false},
+		{Subject{Client, "bot"}, 10_000 * time.Hour, true},
+		{Subject{Client, "eve"}, 0, false},
 	} {
-		if _, got := b.Find(start.Add(test.after), test.s); got != test.want {
-			t.Errorf("%v, %v after: %v", test.s, test.after, got)
-		}
-	}
-	if _, banned := b.Offend(start, bob, Flapping); banned {
-		t.Error("an offence without a rule is a ban")
-	}
-}
-
-// TestOffencesAge: three a minute, spread evenly, are never too many.
-func TestOffencesAge(t *testing.T) {
-	b := guessing(Exempt{})
-	for i := range 100 {
-		if _, banned := b.Offend(start.Add(time.Duration(i)*20*time.Second), bob, AuthFailure); banned {
-			t.Fatalf("banned after %d", i+1)
-		}
-	}
-}
-
-// TestBackOff: each ban is twice the one before, up to a day, and what is done during
-// a ban does not count.
-func TestBackOff(t *testing.T) {
-	b, now := guessing(Exempt{}), start
-	for i, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440} {
-		ban := offend(t, b, now, bob)
-		if got := ban.Until.Sub(now); got != want*time.Minute || ban.Times != i+1 {
-			t.Fatalf("ban %d, for the %dth time, lasts %v, want %v minutes", i, ban.Times, got, want)
-		}
-		for range 10 {
-			if _, banned := b.Offend(now, bob, AuthFailure); banned {
-				t.Fatal("banned anew during a ban")
-			}
-		}
-		now = ban.Until
-	}
-	now = now.Add(48 * time.Hour)
-	if ban := offend(t, b, now, bob); ban.Times != 1 {
-		t.Errorf("two days after a ban of one, the next is the %dth in a row", ban.Times)
-	}
-	if ban := offend(t, b, now, Subject{User, "alice"}); ban.Times != 1 {
-		t.Errorf("alice is banned for the %dth time", ban.Times)
-	}
-}
-
-func TestLongRule(t *testing.T) {
-	for times, want := range map[int]time.Duration{1: 72 * time.Hour, 2: 72 * time.Hour, 100: 72 * time.Hour} {
-		if got := (BanRule{1, time.Minute, 72 * time.Hour}).length(times); got != want {
-			t.Errorf("the %dth: %v", times, got)
+		ban, ok := b.Find(at(tt.after), tt.s)
+		if ok != tt.want || ok && (ban.Subject != tt.s || !ban.Manual || ban.Since != start) {
+			t.Errorf("Find(%v, %v) = %+v, %v", tt.after, tt.s, ban, ok)
 		}
 	}
 }
 
 func TestFindAddr(t *testing.T) {
-	b := guessing(Exempt{Networks: networks("10.1.0.0/16")})
-	for _, value := range []string{"10.0.0.0/8", "2001:db8::/32"} {
-		if err := b.Put(start, Ban{Subject: Subject{Network, value}}); err != nil {
+	b := newBans(Exempt{Networks: networks("10.1.2.3/32")})
+	for _, n := range []string{"10.0.0.0/8", "192.0.2.7", "2001:db8::/64", "::ffff:198.51.100.0/120", "fe80::/64"} {
+		put(t, b, Ban{Subject: network(n)})
+	}
+	for addr, want := range map[string]bool{
+		"10.9.9.9": true, "11.0.0.0": false, "::ffff:10.9.9.9": true, "10.1.2.3": false, "10.1.2.4": true,
+		"192.0.2.7": true, "192.0.2.8": false, "198.51.100.255": true, "198.51.101.0": false,
+		"2001:db8::1": true, "2001:db8:0:1::1": false, "fe80::1%eth0": true, "": false,
+	} {
+		parsed, _ := netip.ParseAddr(addr)
+		if _, ok := b.FindAddr(start, parsed); ok != want {
+			t.Errorf("FindAddr(%s) = %v", addr, ok)
+		}
+	}
+}
+
+// TestWiderNetwork has the longest prefix end first.
+func TestWiderNetwork(t *testing.T) {
+	b := newBans(Exempt{})
+	put(t, b, Ban{Subject: network("192.0.2.1/32"), Until: at(time.Minute)})
+	put(t, b, Ban{Subject: network("192.0.2.0/24"), Until: at(2 * time.Minute)})
+	put(t, b, Ban{Subject: network("192.0.0.0/16"), Until: at(3 * time.Minute)})
+	for _, sweep := range []bool{false, true} {
+		for minute, want := range []string{"192.0.2.1/32", "192.0.2.0/24", "192.0.0.0/16", ""} {
+			now := at(time.Duration(minute) * time.Minute)
+			if sweep {
+				b.Sweep(now)
+			}
+			if ban, ok := b.FindAddr(now, netip.MustParseAddr("192.0.2.1")); ban.Value != want || ok != (want != "") {
+				t.Errorf("after %d minutes, %q bans", minute, ban.Value)
+			}
+		}
+	}
+}
+
+func TestFindAllocatesNothing(t *testing.T) {
+	b := newBans(Exempt{Networks: networks("10.1.2.3/32")})
+	put(t, b, Ban{Subject: network("10.0.0.0/8")})
+	put(t, b, Ban{Subject: user("eve")})
+	addrs := []netip.Addr{netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("::ffff:10.1.2.3")}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, addr := range addrs {
+			b.FindAddr(start, addr)
+		}
+		b.Find(start, user("eve"))
+		b.Find(start, user("alice"))
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestPutRefuses(t *testing.T) {
+	b := newBans(Exempt{Networks: networks("10.0.0.0/8", "2001:db8::/32"), Users: []string{"admin"}, ClientIDs: []string{"plc"}})
+	for _, tt := range []struct {
+		ban  Ban
+		want string
+	}{
+		{Ban{Subject: user("admin")}, "exempt"},
+		{Ban{Subject: Subject{Client, "plc"}}, "exempt"},
+		{Ban{Subject: Subject{Client, "admin"}}, ""},
+		{Ban{Subject: network("10.2.0.0/16")}, "exempt"},
+		{Ban{Subject: network("::ffff:10.2.0.1")}, "exempt"},
+		{Ban{Subject: network("2001:db8:1::/48")}, "exempt"},
+		{Ban{Subject: network("0.0.0.0/0")}, ""}, // those who are exempt stay so
+		{Ban{Subject: network("192.0.2.1/24")}, "192.0.2.0/24 is meant"},
+		{Ban{Subject: network("example.org")}, "must be written as"},
+		{Ban{Subject: network("")}, "must be written as"},
+		{Ban{Subject: user("")}, "user is empty"},
+		{Ban{Subject: Subject{Client, ""}}, "client_id is empty"},
+		{Ban{Subject: Subject{"tenant", "acme"}}, "kind must be"},
+		{Ban{Subject: user("eve"), Until: start}, "over already"},
+		{Ban{Subject: user("eve"), Until: at(1)}, ""},
+	} {
+		before := b.Version()
+		err := b.Put(start, tt.ban)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v, want %q", tt.ban, err, tt.want)
+		}
+		if (b.Version() == before) != (err != nil) {
+			t.Errorf("%v: the version went from %d to %d", tt.ban, before, b.Version())
+		}
+	}
+}
+
+func TestPutReplaces(t *testing.T) {
+	b := newBans(Exempt{})
+	banned(t, b, start, user("eve"))
+	put(t, b, Ban{Subject: user("eve"), Reason: "first"})
+	put(t, b, Ban{Subject: user("eve"), Reason: "second", Until: at(time.Hour)})
+	if list := b.List(start); len(list) != 1 || list[0].Reason != "second" || list[0].Times != 0 {
+		t.Errorf("%+v", list)
+	}
+	b.Sweep(at(6 * time.Minute))
+	if _, ok := b.Find(at(6*time.Minute), user("eve")); !ok {
+		t.Error("the end of the ban that was replaced has ended the other")
+	}
+	b.Sweep(at(time.Hour))
+	if again := banned(t, b, at(time.Hour), user("eve")); again.Times != 1 {
+		t.Errorf("an automatic ban is number %d after a manual one", again.Times)
+	}
+}
+
+func TestLift(t *testing.T) {
+	b := newBans(Exempt{})
+	banned(t, b, start, user("eve"))
+	put(t, b, Ban{Subject: network("192.0.2.1")})
+	before := b.Version()
+	for _, tt := range []struct {
+		s    Subject
+		want bool
+	}{
+		{user("alice"), false},
+		{Subject{Client, "eve"}, false},
+		{user("eve"), true},
+		{user("eve"), false},
+		{network("192.0.2.1/32"), true},
+		{network("192.0.2.1"), false},
+		{network("x"), false},
+	} {
+		if got := b.Lift(tt.s); got != tt.want {
+			t.Errorf("Lift(%v) = %v", tt.s, got)
+		}
+	}
+	if b.Version() != before+2 || len(b.List(start)) != 0 {
+		t.Errorf("version %d, then %d; left %v", before, b.Version(), b.List(start))
+	}
+	if _, ok := b.FindAddr(start, netip.MustParseAddr("192.0.2.1")); ok {
+		t.Error("a lifted network is still banned")
+	}
+	if again := banned(t, b, start, user("eve")); again.Times != 1 {
+		t.Errorf("the next ban is number %d", again.Times)
+	}
+	b.Sweep(at(5 * time.Minute)) // over and remembered
+	if b.Lift(user("eve")) {
+		t.Error("a ban that is over was lifted")
+	}
+	b.Offend(at(5*time.Minute), user("eve"), AuthFailure)
+	b.Offend(at(5*time.Minute), user("eve"), AuthFailure)
+	b.Lift(user("eve"))
+	if _, ok := b.Offend(at(5*time.Minute), user("eve"), AuthFailure); ok {
+		t.Error("offences outlive Lift")
+	}
+}
+
+func TestList(t *testing.T) {
+	b := newBans(Exempt{})
+	zone := time.FixedZone("", 3600)
+	for _, s := range []Subject{user("b"), network("9.9.9.9"), user("a"), {Client, "z"}, network("10.0.0.0/8")} {
+		if err := b.Put(start.In(zone), Ban{Subject: s, Until: at(time.Minute).In(zone)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	offend(t, b, start, office)
-	offend(t, b, start, Subject{Network, "10.2.0.1/32"})
-	for addr, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1/32", "::ffff:192.0.2.1": "192.0.2.1/32", "192.0.2.2": "",
-		"10.9.9.9": "10.0.0.0/8", "10.1.2.3": "", "10.2.0.1": "10.0.0.0/8",
-		"2001:db8:ffff::1": "2001:db8::/32", "2001:db8::1%eth0": "2001:db8::/32", "2001:db9::1": "",
-	} {
-		if ban, ok := b.FindAddr(start, netip.MustParseAddr(addr)); ban.Value != want || ok != (want != "") {
-			t.Errorf("%s is banned with %q, want %q", addr, ban.Value, want)
-		}
-	}
-	if _, ok := b.FindAddr(start, netip.Addr{}); ok {
-		t.Error("a Unix socket is banned")
-	}
-	b.Lift(Subject{Network, "10.0.0.0/8"})
-	for addr, want := range map[string]bool{"10.9.9.9": false, "10.2.0.1": true} {
-		if _, ok := b.FindAddr(start, netip.MustParseAddr(addr)); ok != want {
-			t.Errorf("%s is banned after the network was lifted: %v", addr, ok)
-		}
-	}
-	if _, ok := b.FindAddr(start.Add(time.Hour), netip.MustParseAddr("192.0.2.1")); ok {
-		t.Error("a network is banned after the end of its ban")
-	}
-}
-
-func TestPutBan(t *testing.T) {
-	b := guessing(Exempt{Users: []string{"monitor"}, ClientIDs: []string{"probe"}, Networks: networks("10.0.0.0/8")})
-	for _, test := range []struct {
-		ban  Ban
-		want string // of the error
-	}{
-		{Ban{Subject: bob, Reason: "stolen"}, ""},
-		{Ban{Subject: bob, Until: start.Add(time.Hour)}, ""},
-		{Ban{Subject: Subject{Client, "c"}}, ""},
-		{Ban{Subject: Subject{Network, "192.0.2.0/24"}}, ""},
-		{Ban{Subject: Subject{Network, "192.0.2.1/24"}}, `"192.0.2.1/24" is no network such as 192.0.2.0/24`},
-		{Ban{Subject: Subject{Network, "192.0.2.1"}}, `"192.0.2.1" is no network such as 192.0.2.0/24`},
-		{Ban{Subject: Subject{User, ""}}, "an empty name is nobody's"},
-		{Ban{Subject: Subject{"topic", "t"}}, `nobody can be banned by "topic"`},
-		{Ban{Subject: bob, Until: start}, "the ban would be over already"},
-		{Ban{Subject: Subject{User, "monitor"}}, `user "monitor" is exempt by the configuration`},
-		{Ban{Subject: Subject{Client, "probe"}}, `client_id "probe" is exempt by the configuration`},
-		{Ban{Subject: Subject{Network, "10.1.0.0/16"}}, `network "10.1.0.0/16" is exempt by the configuration`},
-	} {
-		got := ""
-		if err := b.Put(start, test.ban); err != nil {
-			got = err.Error()
-		}
-		if got != test.want {
-			t.Errorf("%v: %q, want %q", test.ban.Subject, got, test.want)
-		}
-	}
-	want := []Ban{
-		{Subject: Subject{Client, "c"}, Since: start, Manual: true},
-		{Subject: Subject{Network, "192.0.2.0/24"}, Since: start, Manual: true},
-		{Subject: bob, Since: start, Until: start.Add(time.Hour), Manual: true},
-	}
-	if got := b.List(start); !slices.Equal(got, want) {
-		t.Errorf("list\n%+v, want\n%+v", got, want)
-	}
-	if got := b.List(start.Add(time.Hour)); !slices.Equal(got, want[:2]) {
-		t.Errorf("an hour later\n%+v, want\n%+v", got, want[:2])
-	}
-	if b.Lift(bob) || !b.Lift(Subject{Client, "c"}) || b.Lift(Subject{Client, "c"}) {
-		t.Error("Lift does not tell whether there was a ban")
-	}
-}
-
-// TestLift: who is let in again begins anew.
-func TestLift(t *testing.T) {
-	b := guessing(Exempt{})
-	until := offend(t, b, start, bob).Until
-	if again := offend(t, b, until, bob); again.Times != 2 || !b.Lift(bob) {
-		t.Fatalf("the %dth ban was not there to lift", again.Times)
-	}
-	if _, ok := b.Find(until, bob); ok {
-		t.Error("lifted and in force")
-	}
-	if again := offend(t, b, until.Add(time.Hour), bob); again.Times != 1 {
-		t.Errorf("the next is the %dth in a row", again.Times)
-	}
-}
-
-func TestSetRules(t *testing.T) {
-	rules := map[Offence]BanRule{AuthFailure: {3, time.Minute, 5 * time.Minute}}
-	b := guessing(Exempt{})
-	offend(t, b, start, bob)
-	offend(t, b, start, office)
-	_ = b.Put(start, Ban{Subject: Subject{Client, "c"}})
-	carol := Subject{User, "carol"}
-	for range 3 {
-		b.Offend(start, carol, AuthFailure)
-	}
-	b.SetRules(rules, Exempt{Users: []string{"bob"}, ClientIDs: []string{"c"}})
-	if got := b.List(start); len(got) != 1 || got[0].Subject != office {
-		t.Errorf("bans of the exempt stay: %+v", got)
-	}
-	if _, banned := b.Offend(start, carol, AuthFailure); !banned {
-		t.Error("a rule that did not change forgot what it had counted")
-	}
-	for range 10 {
-		if _, banned := b.Offend(start, bob, AuthFailure); banned {
-			t.Fatal("who is exempt is banned")
-		}
-	}
-	b.SetRules(nil, Exempt{})
-	for range 10 {
-		if _, banned := b.Offend(start, bob, AuthFailure); banned {
-			t.Fatal("banned without a rule")
-		}
-	}
-}
-
-func TestRestore(t *testing.T) {
-	b := guessing(Exempt{Users: []string{"monitor"}})
-	b.Restore(start, []Ban{
-		{Subject: bob, Reason: "auth_failures", Until: start.Add(time.Minute), Times: 2},
-		{Subject: office, Reason: "auth_failures", Until: start.Add(1000 * time.Hour), Times: 1}, // a clock that was set back
-		{Subject: Subject{Client, "c"}, Manual: true},
-		{Subject: Subject{Client, "over"}, Manual: true, Until: start},
-		{Subject: Subject{User, "monitor"}, Reason: "auth_failures", Until: start.Add(time.Minute)},
-		{Subject: Subject{Network, "no network"}, Manual: true},
-		{Subject: Subject{User, "for ever"}, Reason: "auth_failures"},
-	})
-	got := map[string]time.Time{}
+	put(t, b, Ban{Subject: user("c")})
+	var got []string
 	for _, ban := range b.List(start) {
-		got[ban.Value] = ban.Until
+		got = append(got, ban.Value)
+		if ban.Since.Location() != time.UTC || ban.Until.Location() != time.UTC {
+			t.Errorf("%+v is not in UTC", ban)
+		}
 	}
-	if len(got) != 4 || !got["bob"].Equal(start.Add(time.Minute)) || !got["c"].IsZero() ||
-		!got[office.Value].Equal(start.Add(5*time.Minute)) || !got["for ever"].Equal(start.Add(5*time.Minute)) {
-		t.Errorf("restored %v", got)
+	if want := "z 10.0.0.0/8 9.9.9.9/32 a b c"; strings.Join(got, " ") != want {
+		t.Errorf("%v, want %s", got, want)
 	}
-	if _, ok := b.FindAddr(start, netip.MustParseAddr("192.0.2.1")); !ok {
-		t.Error("a network that was restored is not banned")
-	}
-	if again := offend(t, b, start.Add(time.Minute), bob); again.Times != 3 {
-		t.Errorf("the next is the %dth in a row", again.Times)
+	if list := b.List(at(time.Minute)); len(list) != 1 || list[0].Value != "c" {
+		t.Errorf("after their end: %v", list)
 	}
 }
 
-// TestBansAreBounded, also by how long their values are.
-func TestBansAreBounded(t *testing.T) {
-	b := NewBans()
-	b.SetRules(map[Offence]BanRule{AuthFailure: {1, time.Minute, time.Minute}}, Exempt{})
-	long := Subject{User, strings.Repeat("x", 60_000)}
-	for range 2 {
-		b.Offend(start, long, AuthFailure)
+func TestTally(t *testing.T) {
+	b := newBans(Exempt{})
+	put(t, b, Ban{Subject: network("10.0.0.0/8"), Until: at(time.Minute)})
+	put(t, b, Ban{Subject: user("a")})
+	banned(t, b, start, user("b"))
+	if got, want := fmt.Sprint(b.Tally()), "{map[network:1 user:2] map[auth_failures:1 manual:2]}"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
-	if ban, ok := b.Find(start, long); !ok || len(ban.Value) > maxValue {
-		t.Errorf("a value of %d bytes is kept", len(ban.Value))
+	b.Sweep(at(time.Minute))
+	if got, want := fmt.Sprint(b.Tally()), "{map[user:2] map[auth_failures:1 manual:2]}"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
-	if _, ok := b.Find(start, Subject{User, long.Value + "x"}); ok {
-		t.Error("another name with the same beginning is banned")
-	}
-	_ = b.Put(start, Ban{Subject: Subject{Client, "manual"}, Until: start.Add(time.Second)})
-	for i := range maxAutomatic + 100 {
-		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		s := Subject{Network, netip.PrefixFrom(addr, 32).String()}
-		for range 2 {
-			b.Offend(start.Add(time.Duration(i)), s, AuthFailure)
+}
+
+// TestLongValues: no name is too long to be banned, and none takes more memory.
+func TestLongValues(t *testing.T) {
+	b := newBans(Exempt{Users: []string{strings.Repeat("y", 1000)}})
+	for _, name := range []string{strings.Repeat("x", 1000), strings.Repeat("ä", 200), "\xff\xfe", "a\x00b"} {
+		ban := banned(t, b, start, user(name))
+		if len(ban.Value) > maxValue || strings.ContainsRune(ban.Value, '\uFFFD') {
+			t.Errorf("%q is banned as %q", name, ban.Value)
+		}
+		if _, ok := b.Find(start, user(name)); !ok {
+			t.Errorf("%q is not found", name)
+		}
+		if _, ok := b.Find(start, user(ban.Value)); !ok {
+			t.Errorf("%q is not found as it is listed", name)
+		}
+		if _, ok := b.Find(start, user(name+"x")); ok {
+			t.Errorf("another name is found for %q", name)
+		}
+		if !b.Lift(user(ban.Value)) {
+			t.Errorf("%q cannot be lifted as it is listed", name)
 		}
 	}
-	if n := len(b.automatic); n != maxAutomatic || len(b.queue) != n || b.networks.Size() != n {
-		t.Errorf("%d bans, %d in the queue, %d networks, want %d", n, len(b.queue), b.networks.Size(), maxAutomatic)
+	if err := b.Put(start, Ban{Subject: user(strings.Repeat("y", 1000))}); !errors.Is(err, ErrExempt) {
+		t.Errorf("a long name is not exempt: %v", err)
 	}
-	if _, ok := b.Find(start, Subject{Client, "manual"}); !ok {
-		t.Error("a manual ban has made room")
-	}
+}
+
+func TestTooManyManual(t *testing.T) {
+	b := newBans(Exempt{})
 	for i := range maxManual {
-		err := b.Put(start, Ban{Subject: Subject{User, fmt.Sprint(i)}})
-		if (err != nil) != (i == maxManual-1) {
-			t.Fatalf("manual ban %d: %v", i+2, err)
-		}
+		put(t, b, Ban{Subject: user(strconv.Itoa(i)), Until: at(time.Hour)})
 	}
-	if err := b.Put(start.Add(time.Second), Ban{Subject: bob}); err != nil {
-		t.Errorf("when one is over: %v", err)
+	if err := b.Put(start, Ban{Subject: user("x")}); !errors.Is(err, ErrTooMany) {
+		t.Errorf("one too many: %v", err)
+	}
+	put(t, b, Ban{Subject: user("7")}) // replaces
+	list := b.List(start)
+	banned(t, b, start, user("x")) // automatic bans have room of their own
+	if err := b.Put(start, Ban{Subject: user("x")}); !errors.Is(err, ErrTooMany) {
+		t.Errorf("in the place of an automatic one: %v", err)
+	}
+	if err := b.Put(at(time.Hour), Ban{Subject: user("x"), Until: at(2 * time.Hour)}); err != nil {
+		t.Errorf("after others have ended: %v", err)
+	}
+
+	restored := newBans(Exempt{})
+	restored.Restore(start, append(list, Ban{Subject: user("y"), Manual: true}))
+	if n := len(restored.List(start)); n != maxManual {
+		t.Errorf("%d were restored", n)
 	}
 }
 
-// TestOffencesAtRandom compares with a count of all offences: no more than Max in a
-// window are never a ban, and more than twice as many always are.
-func TestOffencesAtRandom(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 7))
-	for range 200 {
-		b, now := guessing(Exempt{}), start
-		var times []time.Time
-		for range 100 {
-			now = now.Add(time.Duration(r.Int64N(int64(time.Minute))))
-			times = append(times, now)
-			within := 0
-			for _, at := range times {
-				if now.Sub(at) < time.Minute {
-					within++
+func TestConcurrently(t *testing.T) {
+	b := newBans(Exempt{})
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 2000 {
+				now, s := at(time.Duration(i)*time.Second), user(strconv.Itoa(i%7))
+				switch (worker + i) % 6 {
+				case 0:
+					b.Offend(now, s, AuthFailure)
+				case 1:
+					b.Find(now, s)
+				case 2:
+					b.FindAddr(now, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+				case 3:
+					_ = b.Put(now, Ban{Subject: network("10.0.0." + strconv.Itoa(i%256)), Until: now.Add(time.Minute)})
+				case 4:
+					b.Lift(s)
+					b.List(now)
+				case 5:
+					b.Sweep(now)
+					b.SetRules(guessing, Exempt{})
 				}
 			}
-			_, banned := b.Offend(now, bob, AuthFailure)
-			if banned && within <= 3 || !banned && within > 6 {
-				t.Fatalf("%d offences within a minute: banned %v", within, banned)
-			}
-			if banned {
-				break
-			}
-		}
+		})
 	}
+	wg.Wait()
+	b.Sweep(at(1000 * time.Hour))
+	checkEmpty(t, b)
 }
 
-func TestNoBanNoAllocation(t *testing.T) {
-	b := guessing(Exempt{Networks: networks("10.1.0.0/16")})
-	offend(t, b, start, office)
-	addr := netip.MustParseAddr("192.0.2.9")
-	if n := testing.AllocsPerRun(100, func() {
-		b.FindAddr(start, addr)
-		b.Find(start, bob)
-	}); n != 0 {
-		t.Errorf("to find no ban allocates %v times", n)
+// checkEmpty finds what is left in tables when all is over.
+func checkEmpty(t *testing.T, b *Bans) {
+	t.Helper()
+	if n := len(b.inForce) + len(b.remembered) + b.networks.Size() + b.manual + len(b.ending[0]) + len(b.ending[1]) + len(b.forgetting) + int(b.entries.Load()); n != 0 {
+		t.Errorf("bans are left: %+v", b)
+	}
+	if len(b.counts) != 0 || b.stamps != 0 {
+		t.Errorf("%d counts with %d offences are left", len(b.counts), b.stamps)
 	}
 }

@@ -1,5 +1,5 @@
 // Package ratelimit holds what limits clients: token buckets, one or many by
-// key in bounded memory, and the gate that admits connections.
+// key in bounded memory, the gate that admits connections, and bans.
 //
 // It starts no goroutine and waits for nothing: a caller passes the time and
 // is told no, or how long to wait. It knows no packets and no identities.

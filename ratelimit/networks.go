@@ -37,10 +37,7 @@ func trie(networks []netip.Prefix) *bart.Lite {
 	}
 	t := new(bart.Lite)
 	for _, n := range networks {
-		if n.Addr().Is4In6() && n.Bits() >= 96 {
-			n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
-		}
-		t.Insert(n)
+		t.Insert(unmapped(n))
 	}
 	return t
 }

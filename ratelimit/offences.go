@@ -1,8 +1,7 @@
 package ratelimit
 
 import (
-	"container/heap"
-	"math/bits"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,7 +9,8 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Offence is what leads to a ban when it is done too often.
+// Offence is what leads to an automatic ban. The strings are stable: they stand in
+// files and label metrics.
 type Offence string
 
 // The offences.
@@ -22,203 +22,216 @@ const (
 	Takeover      Offence = "takeovers"     // to take a client identifier from a connection that has it
 )
 
-// BanRule is how often is too often: more than Max within Window leads to a Ban. A
-// Max of zero never does.
+// ByHand stands in a Tally where automatic bans have their Offence.
+const ByHand = "manual"
+
+// BanRule bans who commits more than Max offences within Window; their times are
+// kept, so Max is to be thousands, not millions. Of bans in a row
+// each lasts twice as long as the one before, the first Ban, up to a day, or Ban if
+// that is longer. The zero BanRule never bans.
 type BanRule struct {
 	Max         int
 	Window, Ban time.Duration
 }
 
-// Exempt are never banned, whoever says so.
+const (
+	// longestBan is what doubling leads to.
+	longestBan = 24 * time.Hour
+	// maxTimes is where counting how often in a row ends: what lasts a nanosecond
+	// has long become a day.
+	maxTimes = 64
+
+	// maxCounts and maxStamps are for how many subjects offences are counted, and
+	// how many of all of them. They take 30 MiB at most.
+	maxCounts = 1 << 16
+	maxStamps = 1 << 20
+	// sweepLooks is how many counts a Sweep looks at.
+	sweepLooks = 1 << 12
+)
+
+// lasts returns how long the ban lasts that is the times-th in a row.
+func (r BanRule) lasts(times int) time.Duration {
+	longest := max(longestBan, r.Ban)
+	if r.Ban <= 0 {
+		return longest // of a rule that is gone
+	}
+	lasts := r.Ban
+	for range times - 1 {
+		if lasts >= longest/2 {
+			return longest
+		}
+		lasts *= 2
+	}
+	return lasts
+}
+
+// Exempt is who is never banned.
 type Exempt struct {
-	Networks         []netip.Prefix // and all that lies within
+	Networks         []netip.Prefix
 	Users, ClientIDs []string
 }
 
-// longestBan is the most to which bans in a row grow, unless the rule begins with more.
-const longestBan = 24 * time.Hour
+// exempt is an Exempt that is quick to ask.
+type exempt struct {
+	networks bart.Lite
+	subjects map[Subject]bool
+}
 
-// maxOffenders is for how many subjects offences are counted apart.
-const maxOffenders = 1 << 16
+func newExempt(e Exempt) *exempt {
+	x := &exempt{subjects: make(map[Subject]bool)}
+	for _, network := range e.Networks {
+		x.networks.Insert(unmapped(network))
+	}
+	for _, user := range e.Users {
+		x.subjects[Subject{Kind: User, Value: short(user)}] = true
+	}
+	for _, id := range e.ClientIDs {
+		x.subjects[Subject{Kind: Client, Value: short(id)}] = true
+	}
+	return x
+}
 
-// SetRules changes the rules and who is exempt. Bans stay, but for those of the exempt.
+// covers reports whether all of a subject is exempt.
+func (x *exempt) covers(s Subject, network netip.Prefix) bool {
+	if s.Kind == Network {
+		return x.networks.LookupPrefix(network)
+	}
+	return x.subjects[s]
+}
+
+// SetRules puts rules in force, and lifts the bans of those who are exempt. Other
+// bans stay as they are.
 func (b *Bans) SetRules(rules map[Offence]BanRule, e Exempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	offences := make(map[Offence]*Keyed[Subject], len(rules))
-	for o, rule := range rules {
-		if b.rules[o] == rule {
-			offences[o] = b.offences[o]
-		} else if rule.Max > 0 {
-			offences[o] = NewKeyed[Subject](Rate{PerSecond: float64(rule.Max) / rule.Window.Seconds(), Burst: rule.Max}, maxOffenders)
-		}
-	}
-	b.rules, b.offences, b.exempt = rules, offences, newExempt(e)
-	for s := range b.manual {
-		if b.exempt.is(s) {
-			delete(b.manual, s)
-			b.unwatch(s)
-			b.version++
-		}
-	}
-	for s, r := range b.automatic {
-		if b.exempt.is(s) {
-			b.drop(r)
-			b.version++
+	b.rules, b.exempt = rules, newExempt(e)
+	for subject, entry := range b.inForce {
+		if b.exempt.covers(subject, entry.network) {
+			b.forget(subject)
 		}
 	}
 }
 
-// Offend notes an offence of s. If it has led to a ban now, that is returned with
-// true. The ban lasts twice as long as the one before, if that is not long ago; what
-// is done during a ban does not count.
+// Offend counts an offence of s, and returns the ban that it has led to, if it has.
+// Who is banned, exempt or empty is not counted.
 func (b *Bans) Offend(now time.Time, s Subject, o Offence) (Ban, bool) {
-	s = bounded(s)
+	s, network, err := s.canonical()
+	if err != nil {
+		return Ban{}, false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	counted := b.offences[o]
-	if counted == nil || b.exempt.is(s) {
-		return Ban{}, false
-	}
-	if ban, ok := b.find(now, s); ok {
-		return ban, false
-	}
-	if counted.Allow(now, s) {
-		return Ban{}, false
-	}
-	b.forget(now)
-	times := 1
-	if r, ok := b.automatic[s]; ok {
-		times = r.Times + 1
-	}
 	rule := b.rules[o]
-	length := rule.length(times)
-	ban := Ban{Subject: s, Reason: string(o), Since: now, Until: now.Add(length), Times: times}
-	b.remember(ban, ban.Until.Add(max(2*length, rule.Window)))
-	b.version++
-	return ban, true
-}
-
-// length is how long a ban lasts that is not the first in a row.
-func (r BanRule) length(times int) time.Duration {
-	most := max(r.Ban, longestBan)
-	if times > bits.Len64(uint64(most/r.Ban)) { //nolint:gosec // G115: not negative
-		return most
+	if rule.Max <= 0 || b.exempt.covers(s, network) {
+		return Ban{}, false
 	}
-	return min(r.Ban<<(times-1), most)
-}
-
-// Restore takes over bans of an earlier process. What could not have been made here
-// is left out, and no automatic one lasts longer than any could.
-func (b *Bans) Restore(now time.Time, bans []Ban) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, ban := range bans {
-		ban.Subject = bounded(ban.Subject)
-		if ban.check(now) != nil || b.exempt.is(ban.Subject) {
-			continue
-		}
-		if ban.Manual {
-			if len(b.manual) < maxManual {
-				b.manual[ban.Subject] = ban
-				b.watch(ban.Subject)
-			}
-			continue
-		}
-		most := longestBan
-		if rule, ok := b.rules[Offence(ban.Reason)]; ok {
-			most = rule.length(max(ban.Times, 1))
-		}
-		if latest := now.Add(most); ban.Until.IsZero() || ban.Until.After(latest) {
-			ban.Until = latest
-		}
-		b.remember(ban, ban.Until.Add(2*most))
+	b.sweep(now)
+	if _, banned := b.inForce[s]; banned || !b.exceeds(now, b.hash(s, o), rule) {
+		return Ban{}, false
 	}
-}
-
-// remembered is an automatic ban, which makes the next one longer for some time after
-// its end.
-type remembered struct {
-	Ban
-	forgotten time.Time
-	place     int // in the queue
-}
-
-// remember puts a ban in force. The caller holds b.mu.
-func (b *Bans) remember(ban Ban, forgotten time.Time) {
-	if r, ok := b.automatic[ban.Subject]; ok {
-		r.Ban, r.forgotten = ban, forgotten
-		heap.Fix(&b.queue, r.place)
-		return
+	entry := &ban{Ban: Ban{Subject: s, Reason: string(o), Since: now, Times: 1}, network: network}
+	if last, ok := b.remembered[s]; ok {
+		entry.Times = min(last.Times+1, maxTimes)
 	}
-	if len(b.automatic) >= maxAutomatic {
-		b.drop(b.queue[0])
+	entry.Until = now.Add(rule.lasts(entry.Times))
+	b.forget(s)
+	b.remember(entry)
+	b.add(entry)
+	b.begun[entry.Reason]++
+	return entry.Ban, true
+}
+
+// remember sets until when an automatic ban is remembered: twice as long again as it
+// has lasted, and at least for the time in which offences count.
+func (b *Bans) remember(entry *ban) {
+	entry.forget = entry.Until.Add(max(2*entry.Until.Sub(entry.Since), b.rules[Offence(entry.Reason)].Window))
+}
+
+// count is when a subject has offended, the earliest time first. It is not a Bucket,
+// which would let pass twice as many within a window as it gives.
+type count struct {
+	window time.Duration   // of the rule then
+	times  []time.Duration // since Bans.epoch
+}
+
+// fresh drops what is as old as the window, and what a clock that was set back has
+// left in the future. It returns how many it dropped.
+func (c *count) fresh(now time.Duration) int {
+	before := len(c.times)
+	old, _ := slices.BinarySearch(c.times, now-c.window+1)
+	c.times = slices.Delete(c.times, 0, old)
+	ahead, _ := slices.BinarySearch(c.times, now+clockStep+1)
+	c.times = c.times[:ahead]
+	return before - len(c.times)
+}
+
+func (b *Bans) hash(s Subject, o Offence) uint64 {
+	return maphash.Comparable(b.seed, struct {
+		Subject
+		Offence
+	}{s, o})
+}
+
+// exceeds counts an offence, and reports whether these are more than rule allows;
+// then it begins anew. The caller holds b.mu.
+func (b *Bans) exceeds(now time.Time, hash uint64, rule BanRule) bool {
+	since := now.Sub(b.epoch)
+	c, ok := b.counts[hash]
+	if ok {
+		c.window = rule.Window
+		b.stamps -= c.fresh(since)
 	}
-	r := &remembered{Ban: ban, forgotten: forgotten}
-	b.automatic[ban.Subject] = r
-	heap.Push(&b.queue, r)
-	b.watch(ban.Subject)
-}
-
-// drop forgets an automatic ban. The caller holds b.mu.
-func (b *Bans) drop(r *remembered) {
-	heap.Remove(&b.queue, r.place)
-	delete(b.automatic, r.Subject)
-	b.unwatch(r.Subject)
-}
-
-// forgetting is a heap of automatic bans: what is forgotten first comes first.
-type forgetting []*remembered
-
-func (q forgetting) Len() int           { return len(q) }
-func (q forgetting) Less(i, j int) bool { return q[i].forgotten.Before(q[j].forgotten) }
-func (q forgetting) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-// Push implements heap.Interface.
-func (q *forgetting) Push(x any) {
-	r, _ := x.(*remembered)
-	r.place = len(*q)
-	*q = append(*q, r)
-}
-
-// Pop implements heap.Interface.
-func (q *forgetting) Pop() any {
-	last := len(*q) - 1
-	r := (*q)[last]
-	*q = slices.Delete(*q, last, last+1)
-	return r
-}
-
-// exempt is an Exempt as it is looked up.
-type exempt struct {
-	networks         *bart.Lite // nil: none
-	users, clientIDs map[string]bool
-}
-
-func newExempt(e Exempt) exempt {
-	set := func(names []string) map[string]bool {
-		m := make(map[string]bool, len(names))
-		for _, name := range names {
-			m[name] = true
-		}
-		return m
+	if ok && len(c.times) >= rule.Max {
+		b.uncount(hash)
+		return true
 	}
-	return exempt{trie(e.Networks), set(e.Users), set(e.ClientIDs)}
-}
-
-// is reports whether s is never banned: of a network, whether all of it is not.
-func (e exempt) is(s Subject) bool {
-	switch s.Kind {
-	case Network:
-		prefix, err := netip.ParsePrefix(s.Value)
-		return err == nil && e.networks != nil && e.networks.LookupPrefix(prefix)
-	case User:
-		return e.users[s.Value]
-	case Client:
-		return e.clientIDs[s.Value]
+	for len(b.counts) >= maxCounts && !ok || b.stamps >= maxStamps {
+		b.uncount(b.fewest(since, hash))
 	}
+	if c, ok = b.counts[hash]; !ok {
+		c = &count{window: rule.Window}
+		b.counts[hash] = c
+	}
+	at, _ := slices.BinarySearch(c.times, since) // the end, unless the clock was read late
+	c.times = slices.Insert(c.times, at, since)
+	b.stamps++
 	return false
+}
+
+// fewest returns, of a few counts, the one with the fewest offences that still
+// count, or spared if there is no other. The caller holds b.mu.
+func (b *Bans) fewest(now time.Duration, spared uint64) (least uint64) {
+	least = spared
+	looks := 0
+	for hash, c := range b.counts {
+		b.stamps -= c.fresh(now)
+		if hash != spared && (least == spared || len(c.times) < len(b.counts[least].times)) {
+			least = hash
+		}
+		if looks++; looks == evictionLooks {
+			break
+		}
+	}
+	return least
+}
+
+func (b *Bans) uncount(hash uint64) {
+	if c, ok := b.counts[hash]; ok {
+		b.stamps -= len(c.times)
+		delete(b.counts, hash)
+	}
+}
+
+// sweepCounts forgets some of the offences that do not count any more. The caller
+// holds b.mu.
+func (b *Bans) sweepCounts(now time.Time) {
+	looks := 0
+	for hash, c := range b.counts {
+		if b.stamps -= c.fresh(now.Sub(b.epoch)); len(c.times) == 0 {
+			delete(b.counts, hash)
+		}
+		if looks++; looks == sweepLooks {
+			return
+		}
+	}
 }

@@ -70,7 +70,7 @@ is allowed goes on to the broker as it came.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newRun(), newCheck(), newDemo(), newPasswd(), newACL(), newDoctor(), newClients(), newKick(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newPasswd(), newACL(), newDoctor(), newClients(), newKick(), newBan(), newUnban(), newBans(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -1,21 +1,14 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 )
 
-const (
-	maxPage    = 1000    // clients in an answer
-	maxRequest = 4 << 10 // bytes of a body
-)
+const maxPage = 1000 // clients or bans in an answer
 
 // Client is a client whose session runs. Texts that the client chose are as it
 // chose them: they are not fit for a terminal.
@@ -93,52 +86,17 @@ type Kicked struct {
 	Kicked int `json:"kicked"`
 }
 
-// kick ends the sessions that the body selects. A body that is no JSON by name is
-// what a form of a web page can send, and refused.
+// kick ends the sessions that the body selects.
 func kick(end func(by string, match func(Client) bool) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-			http.Error(w, "wants Content-Type: application/json", http.StatusUnsupportedMediaType)
+		var who Selection
+		if !body(w, r, &who) {
 			return
 		}
-		var who Selection
-		err := decode(http.MaxBytesReader(w, r.Body, maxRequest), &who)
-		if err == nil {
-			err = who.Check()
-		}
-		var large *http.MaxBytesError
-		switch {
-		case errors.As(err, &large):
-			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-		case err != nil:
+		if err := who.Check(); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
-		default:
-			by := "the admin API"
-			if _, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // not a Unix socket
-				by += ", " + r.RemoteAddr
-			}
-			reply(w, Kicked{end(by, who.matches)})
+			return
 		}
+		reply(w, Kicked{end(by(r), who.matches)})
 	}
-}
-
-// decode reads one JSON value, which must be known whole, and nothing behind it.
-func decode(r io.Reader, into any) error {
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	switch _, err := d.Token(); {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return err
-	}
-	return errors.New("there is more than one value")
-}
-
-func reply(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // who asked has gone: nothing to do
 }

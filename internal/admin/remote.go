@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 const (
@@ -70,6 +72,48 @@ func (r *Remote) Kick(ctx context.Context, who Selection) (int, error) {
 	var k Kicked
 	err = r.do(ctx, http.MethodPost, "kick", body, &k)
 	return k.Kicked, err
+}
+
+// Bans returns the bans in force.
+func (r *Remote) Bans(ctx context.Context) ([]ratelimit.Ban, error) {
+	all := []ratelimit.Ban{}
+	for after := (ratelimit.Subject{}); ; {
+		var page []ratelimit.Ban
+		if err := r.do(ctx, http.MethodGet, "bans?after="+url.QueryEscape(string(after.Kind)+"/"+after.Value), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+		if len(page) < maxPage {
+			return all, nil
+		}
+		last := page[len(page)-1].Subject
+		if last.Compare(after) <= 0 {
+			return nil, errors.New("the list of bans does not end: is this mqttward?")
+		}
+		after = last
+	}
+}
+
+// Ban bans, and returns how many sessions that has ended.
+func (r *Remote) Ban(ctx context.Context, request BanRequest) (int, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return 0, err
+	}
+	var b Banned
+	err = r.do(ctx, http.MethodPost, "ban", body, &b)
+	return b.Kicked, err
+}
+
+// Unban reports whether there was a ban of s to lift.
+func (r *Remote) Unban(ctx context.Context, s ratelimit.Subject) (bool, error) {
+	body, err := json.Marshal(s)
+	if err != nil {
+		return false, err
+	}
+	var l Lifted
+	err = r.do(ctx, http.MethodPost, "unban", body, &l)
+	return l.Lifted, err
 }
 
 // Report decodes the report of this name into a value.

@@ -1,6 +1,6 @@
 // Package admin is the proxy's side door for its operators: health for
 // supervisors and load balancers, metrics for Prometheus, an API to see and to
-// end sessions, and the client of that API.
+// end sessions and to ban, and the client of that API.
 //
 // It reads what the other packages report and changes nothing in them, except
 // what the API is for. It does not judge MQTT, does not log traffic and serves
@@ -49,6 +49,7 @@ type Options struct {
 	// Kick ends the sessions that match and returns how many these are; by says
 	// on whose behalf.
 	Kick func(by string, match func(Client) bool) int
+	Bans Bans
 	// Reports are answered as JSON at their names below /api/v1/. What they return
 	// is the caller's.
 	Reports map[string]func() any
@@ -111,6 +112,9 @@ func (s *Server) routes(o Options) http.Handler {
 	mux.Handle("/metrics", only(read, s.guard(o.Metrics.handler())))
 	mux.Handle("/api/v1/clients", s.api(read, clients(o.Clients)))
 	mux.Handle("/api/v1/kick", s.api([]string{http.MethodPost}, kick(o.Kick)))
+	mux.Handle("/api/v1/bans", s.api(read, listBans(o.Bans)))
+	mux.Handle("/api/v1/ban", s.api([]string{http.MethodPost}, ban(o.Bans)))
+	mux.Handle("/api/v1/unban", s.api([]string{http.MethodPost}, unban(o.Bans)))
 	for name, report := range o.Reports {
 		mux.Handle("/api/v1/"+name, s.api(read, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, report()) })))
 	}

@@ -80,6 +80,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.metrics.CountBans(a.shared.bans.Tally)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
 	built, err := load(path, flags, a.shared, nil)
@@ -103,6 +104,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	}
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
+	a.serving.Go(func() { a.keepBans(a.stopped) })
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -159,7 +161,7 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	}
 	a.adminListener = socket
 	a.adminAddress = cfg.Admin.Address
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Reports: a.reports(), Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {

@@ -10,13 +10,16 @@ import (
 
 const (
 	// budgetEvery is how long an answer about memory is good for. To ask takes some
-	// microseconds; a thousand new connections in this time take 2 MiB.
-	budgetEvery = 50 * time.Millisecond
+	// microseconds; twelve strangers come in this time, and may take 128 KiB each.
+	budgetEvery = 10 * time.Millisecond
 
 	// sweepFrom is the part of the memory from which it is worth to know what of it is
-	// garbage, and sweepEvery how often that is looked for.
+	// garbage, if it is not known of more than sweepSlack. It is found out every
+	// sweepEvery, and in sweepTime.
 	sweepFrom  = 0.75
-	sweepEvery = time.Second
+	sweepSlack = 0.03
+	sweepEvery = 200 * time.Millisecond
+	sweepTime  = time.Second
 )
 
 // budget says how much of the memory that the process may have is in use. Without a
@@ -28,8 +31,8 @@ type budget struct {
 	mu     sync.Mutex
 	asked  time.Time
 	cycles uint64    // collections of garbage, when last asked
-	swept  time.Time // when their number was seen to change
-	pushed time.Time // when one was last begun here
+	begun  time.Time // when one was last begun here
+	waits  time.Time // since when none has ended that was begun here; zero: it has
 }
 
 // share returns the part that is in use. It is asked for each connection.
@@ -68,20 +71,23 @@ func memoryNow() memory {
 }
 
 // look answers anew, and reports whether garbage is to be collected. What the runtime
-// has includes garbage, as much of it as there is room for: so once it is much, what
-// counts is what a collection leaves.
+// has includes garbage, as much of it as there is room for: once it is much, what
+// counts is what a collection leaves. If there is no time for one, all of it does.
 func (b *budget) look(now time.Time, m memory) (collect bool) {
-	if m.cycles != b.cycles {
-		b.cycles, b.swept = m.cycles, now
-	}
 	limit := float64(b.limit.Load())
 	used := float64(m.objects+m.rest) / limit
-	if used > sweepFrom {
-		if now.Sub(b.swept) < 2*sweepEvery {
-			used = float64(m.live+m.rest) / limit
+	if m.cycles != b.cycles {
+		b.cycles, b.waits = m.cycles, time.Time{}
+	}
+	if used > sweepFrom && float64(m.objects)-float64(m.live) > sweepSlack*limit {
+		if collect = now.Sub(b.begun) >= sweepEvery; collect {
+			b.begun = now
+			if b.waits.IsZero() {
+				b.waits = now
+			}
 		}
-		if collect = now.Sub(b.swept) >= sweepEvery && now.Sub(b.pushed) >= sweepEvery; collect {
-			b.pushed = now
+		if b.waits.IsZero() || now.Sub(b.waits) < sweepTime {
+			used = float64(m.live+m.rest)/limit + sweepSlack
 		}
 	}
 	b.used.Store(math.Float64bits(used))

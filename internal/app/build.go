@@ -42,6 +42,7 @@ type built struct {
 	payload    filters.Chain       // the checks of payloads, if there are any
 	namespaces *rewrite.Namespaces // nil: all clients have all names
 	tenants    tenants             // of the clients of methods
+	bans       []ratelimit.Ban     // of the file, at start
 	staples    []*ocsp.Staple
 	files      []string          // that it is made of
 	digest     [sha256.Size]byte // of these, before they were read; see Watch
@@ -66,6 +67,7 @@ func (b *built) close(other *built) {
 // shared is what outlives a reload: counts of what is running.
 type shared struct {
 	budget    *budget
+	bans      *ratelimit.Bans
 	gate      *ratelimit.Gate
 	pool      *password.Pool
 	computing *ratelimit.Turns
@@ -90,10 +92,11 @@ const (
 )
 
 func newShared() shared {
-	b := &budget{}
+	b, bans := &budget{}, ratelimit.NewBans()
 	return shared{
 		budget:    b,
-		gate:      ratelimit.NewGate(ratelimit.Limits{}, ratelimit.NewBans(), b.share),
+		bans:      bans,
+		gate:      ratelimit.NewGate(ratelimit.Limits{}, bans, b.share),
 		pool:      password.NewPool(halfOfProcessors()),
 		computing: ratelimit.NewTurns(halfOfProcessors()),
 		sessions:  filters.NewStore(maxAway),
@@ -136,6 +139,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildRewrite()
 	b.buildPayload()
 	b.buildQuota()
+	b.buildBans()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
 		b.close(last)

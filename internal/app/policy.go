@@ -44,6 +44,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 			HandshakeTimeout: limits.HandshakeTimeout,
 			ConnectTimeout:   limits.ConnectTimeout,
 			PacketTimeout:    limits.PacketTimeout,
+			FlowTimeout:      limits.FlowTimeout,
 			MaxConnectSize:   int(limits.MaxConnectSize),
 			MaxPacketSize:    int(limits.MaxPacketSize),
 			MaxTopicAliases:  limits.MaxTopicAliases,

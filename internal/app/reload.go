@@ -109,6 +109,8 @@ func (a *App) apply(b *built) error {
 	}
 	// From here nothing fails.
 	a.shared.gate.SetLimits(gateLimits(b.config))
+	a.shared.bans.SetRules(banRules(b.config))
+	a.shared.bans.Restore(time.Now(), b.bans)
 	a.current.Store(b)
 	for _, set := range b.keySets {
 		set.Start()

@@ -19,11 +19,7 @@ func (v visit) Claim(now time.Time, username string, certified bool) *proxy.Refu
 }
 
 func (v visit) Enter(now time.Time, n proxy.Newcomer) *proxy.Refusal {
-	name := n.Username
-	if n.Tenant != "" {
-		name = n.Tenant + "/" + name
-	}
-	return refusal(v.Visit.Enter(now, ratelimit.Entry{Identity: name, ClientID: n.ClientID, Taken: n.Taken}))
+	return refusal(v.Visit.Enter(now, ratelimit.Entry{Identity: userName(n.Tenant, n.Username), ClientID: n.ClientID, Taken: n.Taken}))
 }
 
 func (v visit) Leave(now time.Time, f proxy.Fault) {

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"os"
@@ -33,20 +33,20 @@ func TestParseResident(t *testing.T) {
 // TestOwnProcess: this process is measured as any other. Its children count.
 func TestOwnProcess(t *testing.T) {
 	pid := os.Getpid()
-	before, err := cpuOf(pid)
+	before, err := CPU(pid)
 	if err != nil || before <= 0 {
 		t.Fatalf("%v, %v", before, err)
 	}
 	after := before
 	for after == before { // the clock counts nanoseconds: a call shows
-		if after, err = cpuOf(pid); err != nil {
+		if after, err = CPU(pid); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if after < before {
 		t.Errorf("%v after %v", after, before)
 	}
-	if resident, err := residentOf(pid); err != nil || resident < 1<<20 {
+	if resident, err := Resident(pid); err != nil || resident < 1<<20 {
 		t.Errorf("%d bytes, %v", resident, err)
 	}
 	pids, err := family(os.Getppid())

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuOf returns the processor time, user and system, of all threads that a
+// CPU returns the processor time, user and system, of all threads that a
 // process and its children have or had.
 //
 // It is what the process's own CLOCK_PROCESS_CPUTIME_ID says, in nanoseconds
 // as the scheduler counts them. The times in /proc/PID/stat are in ticks of
 // 10 ms; those in /proc/PID/task/*/schedstat lack threads that have ended, and
 // stunnel has one for each connection.
-func cpuOf(pid int) (total time.Duration, err error) {
+func CPU(pid int) (total time.Duration, err error) {
 	pids, err := family(pid)
 	if err != nil {
 		return 0, err
@@ -37,24 +37,36 @@ func cpuOf(pid int) (total time.Duration, err error) {
 	return total, nil
 }
 
-// residentOf returns the bytes of memory of a process and its children.
-func residentOf(pid int) (total int, err error) {
+// Resident returns the bytes of memory of a process and its children.
+func Resident(pid int) (total int, err error) {
 	pids, err := family(pid)
 	if err != nil {
 		return 0, err
 	}
 	for _, pid := range pids {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			return 0, err
-		}
-		n, err := parseResident(string(status))
+		n, err := ResidentAlone(pid)
 		if err != nil {
 			return 0, err
 		}
 		total += n
 	}
 	return total, nil
+}
+
+// ResidentAlone returns the bytes of memory of a process without its children,
+// which costs little: it may be called many times a second.
+func ResidentAlone(pid int) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseResident(string(status))
+}
+
+// Descriptors returns how many files a process has open.
+func Descriptors(pid int) (int, error) {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(files), err
 }
 
 // family returns a process and its children: nginx works in one.
@@ -108,9 +120,9 @@ func parseResident(status string) (int, error) {
 	return kB << 10, nil
 }
 
-// raiseFiles lets this process, and those that it starts, open as many files
+// RaiseFiles lets this process, and those that it starts, open as many files
 // as they may.
-func raiseFiles() error {
+func RaiseFiles() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
