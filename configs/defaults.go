@@ -43,6 +43,8 @@ func defaults() Config {
 			MaxWillDelay:              24 * time.Hour,
 			PublishRate:               PublishRate{PerSecond: 100, Burst: 200, Action: ActionDelay},
 			PublishBytes:              PublishBytes{PerSecond: MiB, Burst: 4 * MiB, Action: ActionDelay},
+			PacketRate:                PublishRate{PerSecond: 500, Burst: 1000, Action: ActionDelay},
+			SubscribeRate:             PublishRate{PerSecond: 10, Burst: 50, Action: ActionDelay},
 			AuthFailures:              BanRule{Max: 5, Window: time.Minute, Ban: 5 * time.Minute},
 			ProtocolErrors:            BanRule{Max: 20, Window: time.Minute, Ban: 5 * time.Minute},
 			Flapping:                  BanRule{Max: 30, Window: time.Minute, Ban: time.Minute},
@@ -78,6 +80,7 @@ func (c *Config) complete() {
 		c.Authz.Rules[i].Place = Place{Path: path, Line: c.At(path)}
 	}
 	c.completePayload()
+	c.completeQuotas()
 	c.Limits.complete()
 }
 
@@ -142,8 +145,10 @@ func (l *Limits) complete() {
 			r.Burst = 0
 		}
 	}
-	if l.PublishRate.PerSecond == 0 {
-		l.PublishRate.Burst = 0
+	for _, r := range []*PublishRate{&l.PublishRate, &l.PacketRate, &l.SubscribeRate} {
+		if r.PerSecond == 0 {
+			r.Burst = 0
+		}
 	}
 	if l.PublishBytes.PerSecond == 0 {
 		l.PublishBytes.Burst = 0

@@ -54,6 +54,8 @@ authn:
 		MaxWillDelay:              24 * time.Hour,
 		PublishRate:               PublishRate{100, 200, "delay"},
 		PublishBytes:              PublishBytes{1 << 20, 4 << 20, "delay"},
+		PacketRate:                PublishRate{500, 1000, "delay"},
+		SubscribeRate:             PublishRate{10, 50, "delay"},
 		AuthFailures:              BanRule{5, time.Minute, 5 * time.Minute},
 		ProtocolErrors:            BanRule{20, time.Minute, 5 * time.Minute},
 		Flapping:                  BanRule{30, time.Minute, time.Minute},
@@ -351,7 +353,7 @@ strict: {log: [C3], off: [C12, C8]}
 	}
 
 	c = mustParse(t, minimal+"limits: {publish_bytes: {burst: 1KiB, action: drop}}\n")
-	if got := c.Warnings(); len(got) != 2 || !strings.Contains(got[0], "limits.publish_bytes.burst: is smaller than max_packet_size") {
+	if got := c.Warnings(); len(got) != 2 || !strings.Contains(got[0], "limits.publish_bytes: messages larger than 1024 bytes never pass") {
 		t.Errorf("a burst that no packet fits in: %q", got)
 	}
 }

@@ -31,6 +31,8 @@ type Config struct {
 
 	Payload []PayloadCheck `yaml:"payload"` // every one that matches is applied
 
+	Quotas []Quota `yaml:"quotas"` // every one that is for a client holds
+
 	Limits  Limits  `yaml:"limits"`
 	Bans    Bans    `yaml:"bans"`
 	Admin   Admin   `yaml:"admin"`
@@ -180,8 +182,10 @@ type Limits struct {
 	MaxKeepalive              time.Duration `yaml:"max_keepalive"`      // whole seconds, as the next two
 	MaxSessionExpiry          time.Duration `yaml:"max_session_expiry"` // of a session without a connection
 	MaxWillDelay              time.Duration `yaml:"max_will_delay"`
-	PublishRate               PublishRate   `yaml:"publish_rate"`  // per client
-	PublishBytes              PublishBytes  `yaml:"publish_bytes"` // per client
+	PublishRate               PublishRate   `yaml:"publish_rate"`   // per client
+	PublishBytes              PublishBytes  `yaml:"publish_bytes"`  // per client
+	PacketRate                PublishRate   `yaml:"packet_rate"`    // per client; of every packet
+	SubscribeRate             PublishRate   `yaml:"subscribe_rate"` // per client; of Topic Filters
 
 	AuthFailures   BanRule `yaml:"auth_failures"`   // of an address prefix, and of a user name
 	ProtocolErrors BanRule `yaml:"protocol_errors"` // of an address prefix or, once it has logged in, a client identifier
@@ -204,7 +208,7 @@ const (
 	ActionDisconnect = "disconnect" // its session ends
 )
 
-// PublishRate is a token bucket of messages. Rate and burst are both zero, or
+// PublishRate is a token bucket of what a client sends. Rate and burst are both zero, or
 // neither is.
 type PublishRate struct {
 	PerSecond float64 `yaml:"rate"`

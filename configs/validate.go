@@ -28,7 +28,9 @@ func (l *loader) validate() {
 	l.authz(listeners)
 	l.strict()
 	l.payload()
+	l.quotas(listeners)
 	l.limits()
+	l.rates()
 	l.banRules()
 	l.bans()
 	l.admin()
@@ -181,6 +183,8 @@ func (l *loader) limits() {
 		{"limits.connect_rate_per_ip", c.ConnectRatePerIP.PerSecond > 0 && c.ConnectRatePerIP.Burst == 0},
 		{"limits.publish_rate", c.PublishRate.PerSecond > 0 && c.PublishRate.Burst == 0},
 		{"limits.publish_bytes", c.PublishBytes.PerSecond > 0 && c.PublishBytes.Burst == 0},
+		{"limits.packet_rate", c.PacketRate.PerSecond > 0 && c.PacketRate.Burst == 0},
+		{"limits.subscribe_rate", c.SubscribeRate.PerSecond > 0 && c.SubscribeRate.Burst == 0},
 	} {
 		if bucket.empty {
 			l.fail(key(bucket.path, "burst"), "0 would let nothing pass; rate: 0 means no limit")

@@ -17,6 +17,7 @@ func (c *Config) Warnings() []string {
 	w.everybody()
 	w.relaxed()
 	w.limits()
+	w.neverPass()
 	w.permissions()
 	w.found.Sort()
 	lines := make([]string, len(w.found))
@@ -77,10 +78,6 @@ func (w *warnings) relaxed() {
 }
 
 func (w *warnings) limits() {
-	l := &w.config.Limits
-	if l.PublishBytes.Action != ActionDelay && l.PublishBytes.Burst > 0 && (l.MaxPacketSize == 0 || l.PublishBytes.Burst < l.MaxPacketSize) {
-		w.add("limits.publish_bytes.burst", "is smaller than max_packet_size: with this action, packets above it never pass")
-	}
 	for _, leaf := range leaves(reflect.ValueOf(&w.config.Limits).Elem(), "limits") {
 		path, which := leaf.path, ""
 		for _, suffix := range []string{".rate", ".burst", ".max", ".window", ".ban"} {

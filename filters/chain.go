@@ -69,6 +69,9 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 		}
 	}
 	p, v := c.judge(now, s, p, packets.Client)
+	if p.Type == packets.PUBLISH && p.Retain() {
+		c.note(v)
+	}
 	if v.Action < Rewrite {
 		return v
 	}
@@ -79,6 +82,15 @@ func (c Chain) JudgeUp(now time.Time, s *Session, p *packets.Packet) Verdict {
 	}
 	s.sentUp(p)
 	return v
+}
+
+// note tells what became of a retained message.
+func (c Chain) note(v Verdict) {
+	for _, f := range c {
+		if n, ok := f.(Noter); ok {
+			n.Note(v.Action >= Rewrite)
+		}
+	}
 }
 
 // collides reports whether the client begins something with a Packet Identifier
@@ -167,7 +179,9 @@ func (c Chain) ReviewWill(now time.Time, s *Session, connect *packets.Packet) Ve
 	if len(c) == 0 {
 		return Verdict{Action: Disconnect, Reason: packets.NotAuthorized, Rule: "no filters"}
 	}
-	return c.review(now, s, connect)
+	v := c.review(now, s, connect)
+	c.note(v)
+	return v
 }
 
 // Offer lowers o to what the filters can let go on.

@@ -59,12 +59,21 @@ type Reviewer interface {
 type Offer struct {
 	MaximumQoS               packets.QoS
 	Retain, Wildcard, Shared bool
+	PacketSize               int // Maximum Packet Size; zero: no limit
+	ReceiveMaximum           int // zero: no limit
 }
 
 // Limiter is an opened filter that never lets some of an Offer go on. Limit
 // lowers o to what it does.
 type Limiter interface {
 	Limit(o *Offer)
+}
+
+// Noter is an opened filter that counts the retained messages there are. Note
+// tells it whether the last that it has let pass, or the Will that it has reviewed,
+// goes on, now that the filters behind it have judged too.
+type Noter interface {
+	Note(goesOn bool)
 }
 
 // Holder is an opened filter that can make a PUBLISH wait until the broker has

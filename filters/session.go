@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mqttward/mqttward/packets"
 )
@@ -22,6 +23,7 @@ type Session struct {
 	Owner       string // the principal that the client identifier belongs to
 	Namespace   Namespace
 	Terms       Terms
+	WillSize    int // bytes of the Will's payload
 
 	renewed atomic.Pointer[Identity] // nil: Identity still holds
 
@@ -43,11 +45,12 @@ type Session struct {
 
 // Terms are what CONNECT and CONNACK lay down for a session.
 type Terms struct {
-	ReceiveMaximum  int    // QoS 1 and 2 PUBLISHes that the client may have in flight; zero: no limit
-	DeliveryMaximum int    // and the broker; zero: no limit
-	PacketMaximum   int    // bytes of the largest packet that the broker takes; zero: no limit
-	SessionExpiry   uint32 // Session Expiry Interval in seconds, of CONNECT
-	NoProblems      bool   // Request Problem Information is 0
+	ReceiveMaximum  int           // QoS 1 and 2 PUBLISHes that the client may have in flight; zero: no limit
+	DeliveryMaximum int           // and the broker; zero: no limit
+	PacketMaximum   int           // bytes of the largest packet that the broker takes; zero: no limit
+	KeepAlive       time.Duration // zero: none
+	SessionExpiry   uint32        // Session Expiry Interval in seconds, of CONNECT
+	NoProblems      bool          // Request Problem Information is 0
 }
 
 // Resume takes over from an earlier connection of the same client what the

@@ -24,7 +24,7 @@ func (j *judge) open(p *Policy) {
 	j.proof = j.conn.sess.Proof()
 	chain := j.pick(p).Open(&j.conn.sess)
 	j.chain.Close()
-	j.policy, j.chain, j.passed = p, chain, 0
+	j.policy, j.chain = p, chain
 }
 
 // stale reports whether renew has something to do.
@@ -52,9 +52,10 @@ func (j *judge) left() filters.Chain {
 }
 
 // renew follows a reload, and a new proof of the client's identity. It reports
-// whether there was one.
+// whether there was one. What filters have begun to judge by the short way, they
+// finish: a limit that has counted the packet would count it again.
 func (j *judge) renew() bool {
-	if !j.stale() {
+	if j.passed > 0 || !j.stale() {
 		return false
 	}
 	j.open(j.conn.listener.policy.Load())
@@ -100,6 +101,9 @@ func (j *upJudge) take(now time.Time, pkt *packets.Packet) (filters.Verdict, err
 		return v, err
 	}
 	v := j.chain.JudgeUp(now, &c.sess, pkt)
+	if v.Delay > 0 {
+		c.listener.server.observer.Decided("packet", "delayed", 1)
+	}
 	switch pkt.Type {
 	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
 		if pkt.Type == packets.SUBSCRIBE && v.Action != filters.Hold {
@@ -231,6 +235,9 @@ func (j *downJudge) publish(now time.Time, pkt *packets.Packet) (filters.Verdict
 	}
 	if v.Action >= filters.Rewrite && v.Monitored != "" {
 		c.noteDelivery(pkt, v)
+	}
+	if v.Action >= filters.Rewrite && v.Delay > 0 {
+		c.listener.server.observer.Decided("receive", "delayed", 1)
 	}
 	if c.notices.waiting.Load() {
 		v = c.tell(pkt, v)

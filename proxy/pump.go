@@ -103,6 +103,9 @@ func (p *pump) take(pkt *packets.Packet) error {
 		}
 		v, err = p.judge.take(p.now, pkt)
 	}
+	if pkt.Type == packets.AUTH {
+		p.now = time.Now() // who it is asked about may have taken seconds to answer
+	}
 	if err == nil && v.Action == filters.Gather {
 		p.reader.Gather() // Next returns it again, under the same deadline
 		return nil

@@ -23,7 +23,7 @@ func (c *conn) prepare() {
 func (c *conn) start() {
 	// The broker watches the Keep Alive of its client [MQTT-3.1.2-22]. This is
 	// for the case that it does not, and so a second later.
-	idle := c.terms.keepAlive + c.terms.keepAlive/2
+	idle := c.sess.Terms.KeepAlive + c.sess.Terms.KeepAlive/2
 	if idle > 0 {
 		idle += time.Second
 	}

@@ -14,7 +14,6 @@ import (
 
 // terms is what CONNECT and CONNACK lay down for the rest of the session.
 type terms struct {
-	keepAlive  time.Duration // zero: none
 	aliases    uint16        // Topic Alias Maximum for the client
 	deliveries uint16        // Topic Alias Maximum for the broker
 	clientMax  int           // Maximum Packet Size of the client; zero: none
@@ -34,7 +33,7 @@ const forever = 100 * 365 * 24 * time.Hour
 // depends on it, such as the answer to the client, goes by the lower values.
 func (c *conn) lower(p *packets.Packet) (*packets.Packet, error) {
 	limits, connect, t := &c.policy.Limits, &c.connect, &c.sess.Terms
-	c.terms.keepAlive = seconds(connect.KeepAlive, limits.MaxKeepAlive)
+	t.KeepAlive = seconds(connect.KeepAlive, limits.MaxKeepAlive)
 	if p.Version != packets.V5 {
 		if !connect.CleanStart {
 			c.terms.keep = forever
@@ -157,22 +156,22 @@ func (c *conn) agree(ack *packets.Packet) ([]byte, error) {
 func (c *conn) announce(ack *packets.Packet) packets.Properties {
 	limits := &c.policy.Limits
 	a := announcement{ps: slices.Clip(ack.Props)}
-	if most := a.lower(packets.ReceiveMaximum, math.MaxUint16, uint32(limits.MaxInflight)); most < math.MaxUint16 {
+	offer := filters.Offer{MaximumQoS: 2, Retain: true, Wildcard: true, Shared: true, PacketSize: limits.MaxPacketSize, ReceiveMaximum: int(limits.MaxInflight)}
+	c.up.chain.Offer(&offer)
+	if most := a.lower(packets.ReceiveMaximum, math.MaxUint16, atMost(offer.ReceiveMaximum)); most < math.MaxUint16 {
 		c.sess.Terms.ReceiveMaximum = int(most)
 	}
-	a.lower(packets.MaximumPacketSize, math.MaxUint32, uint32(min(int64(limits.MaxPacketSize), math.MaxUint32))) //nolint:gosec // G115: just bounded
-	c.terms.aliases = uint16(a.lower(packets.TopicAliasMaximum, 0, uint32(limits.MaxTopicAliases)))              //nolint:gosec // G115: two bytes
-	keepAlive := uint16(a.value(packets.ServerKeepAlive, uint32(c.connect.KeepAlive)))                           //nolint:gosec // G115: two bytes
-	c.terms.keepAlive = seconds(keepAlive, limits.MaxKeepAlive)
-	a.tell(packets.ServerKeepAlive, uint32(c.terms.keepAlive/time.Second), uint32(c.asked.keepAlive)) //nolint:gosec // G115: two bytes
+	a.lower(packets.MaximumPacketSize, math.MaxUint32, atMost(offer.PacketSize))
+	c.terms.aliases = uint16(a.lower(packets.TopicAliasMaximum, 0, uint32(limits.MaxTopicAliases))) //nolint:gosec // G115: two bytes
+	keepAlive := uint16(a.value(packets.ServerKeepAlive, uint32(c.connect.KeepAlive)))              //nolint:gosec // G115: two bytes
+	c.sess.Terms.KeepAlive = seconds(keepAlive, limits.MaxKeepAlive)
+	a.tell(packets.ServerKeepAlive, uint32(c.sess.Terms.KeepAlive/time.Second), uint32(c.asked.keepAlive)) //nolint:gosec // G115: two bytes
 	expiry := a.value(packets.SessionExpiryInterval, c.sess.Terms.SessionExpiry)
 	if most := limits.MaxSessionExpiry; most > 0 {
 		expiry = min(expiry, most)
 	}
 	c.terms.keep = lifetime(expiry)
 	a.tell(packets.SessionExpiryInterval, expiry, c.asked.expiry)
-	offer := filters.Offer{MaximumQoS: 2, Retain: true, Wildcard: true, Shared: true}
-	c.up.chain.Offer(&offer)
 	if offer.MaximumQoS < 2 && a.value(packets.MaximumQoS, 2) > uint32(offer.MaximumQoS) {
 		a.put(packets.MaximumQoS, uint32(offer.MaximumQoS))
 	}
@@ -183,6 +182,11 @@ func (c *conn) announce(ack *packets.Packet) packets.Properties {
 		a.ps = a.ps.Without(packets.AssignedClientIdentifier).With(packets.AssignedClientIdentifier, []byte(c.sess.ClientID))
 	}
 	return append(a.ps, c.auth.last()...)
+}
+
+// atMost is a limit as the protocol writes it.
+func atMost(limit int) uint32 {
+	return uint32(min(int64(limit), math.MaxUint32)) //nolint:gosec // G115: just bounded
 }
 
 // lifetime is a Session Expiry Interval as a time.

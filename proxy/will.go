@@ -16,6 +16,7 @@ func (c *conn) keepWill() {
 	if w == nil {
 		return
 	}
+	c.sess.WillSize = len(w.Payload)
 	c.will = packets.AppendConnect(nil, c.sess.Version, &packets.Connect{
 		Level: byte(c.sess.Version), CleanStart: true, ClientID: []byte("will"),
 		Will: &packets.Will{QoS: w.QoS, Retain: w.Retain, Topic: w.Topic, Props: w.Props, Payload: w.Payload[:min(1, len(w.Payload))]},

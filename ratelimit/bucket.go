@@ -30,9 +30,6 @@ func (r Rate) Unlimited() bool { return r == Rate{} }
 // Less is a caller who read the clock before another one and came later.
 const clockStep = time.Second
 
-// maxWait is the longest wait that Delay returns.
-const maxWait = time.Duration(math.MaxInt64)
-
 // Bucket is a token bucket: full at first, it loses what is taken and earns
 // its Rate. Over any time, it gives at most rate × time + burst. Its methods
 // may be called from many goroutines.
@@ -42,10 +39,11 @@ const maxWait = time.Duration(math.MaxInt64)
 // around it cost more than what is here (BenchmarkTake: 52 ns, now 19).
 type Bucket struct {
 	rate    Rate
-	holders atomic.Int32 // see Keyed
+	every   time.Duration // not zero: it earns nothing, but is full again so long after the first was taken
+	holders atomic.Int32  // see Keyed
 
 	mu     sync.Mutex
-	last   time.Time // the latest time that it has seen
+	last   time.Time // the latest time that it has seen; with every, when the first was taken
 	tokens float64   // were there then; below zero: were taken in advance
 }
 
@@ -81,28 +79,31 @@ func (b *Bucket) Put(n int) {
 	b.tokens = min(b.tokens+float64(n), float64(b.rate.Burst))
 }
 
-// Delay takes n ≥ 0 tokens, also those that are not there yet, and returns
-// how long after now the caller must wait until they are. They may be more than
-// the burst: a large packet pays all that it costs.
-func (b *Bucket) Delay(now time.Time, n int) time.Duration {
+// Delay takes n ≥ 0 tokens, also those that are not there yet, and returns how
+// long after now the caller must wait until they are. They may be more than the
+// burst: a large packet pays all that it costs. If the wait would be longer than
+// most, it takes none and reports false.
+func (b *Bucket) Delay(now time.Time, n int, most time.Duration) (wait time.Duration, ok bool) {
 	if b.rate.Unlimited() || n == 0 {
-		return 0
+		return 0, true
 	}
 	if b.rate.Burst <= 0 {
-		return maxWait
+		return 0, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.advance(now)
-	if b.tokens -= float64(n); b.tokens >= 0 {
-		return 0
+	left := b.tokens - float64(n)
+	if left < 0 {
+		// What it lacks is counted from the last time that it has seen.
+		lacks := math.Ceil(-left/b.rate.PerSecond*float64(time.Second)) + float64(b.last.Sub(now))
+		if lacks > float64(most) {
+			return 0, false
+		}
+		wait = time.Duration(lacks)
 	}
-	// What it lacks is counted from the last time that it has seen.
-	wait := math.Ceil(-b.tokens/b.rate.PerSecond*float64(time.Second)) + float64(b.last.Sub(now))
-	if wait >= float64(maxWait) {
-		return maxWait
-	}
-	return time.Duration(wait)
+	b.tokens = left
+	return wait, true
 }
 
 // Release gives back a bucket that Keyed.Acquire lent. It must be called once
@@ -115,11 +116,26 @@ func (b *Bucket) Release() { b.holders.Add(-1) }
 // debt, which was counted by the other clock, is forgiven. The caller holds b.mu.
 func (b *Bucket) advance(now time.Time) {
 	switch passed := now.Sub(b.last); {
+	case b.every > 0:
+		b.turn(now, passed)
 	case passed > 0:
 		b.tokens = min(b.tokens+passed.Seconds()*b.rate.PerSecond, float64(b.rate.Burst))
 		b.last = now
 	case passed < -clockStep:
 		b.tokens = max(b.tokens, 0)
+		b.last = now
+	}
+}
+
+// turn begins another window if there is none or it is over. If the clock was set
+// back, the window lasts from there with what is left in it: nobody gains by that,
+// and nobody waits for longer than a window.
+func (b *Bucket) turn(now time.Time, passed time.Duration) {
+	full := float64(b.rate.Burst)
+	switch {
+	case b.tokens >= full || passed >= b.every:
+		b.tokens, b.last = full, now
+	case passed < -clockStep:
 		b.last = now
 	}
 }
@@ -139,5 +155,5 @@ func (b *Bucket) heir(now time.Time) *Bucket {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.advance(now)
-	return &Bucket{rate: b.rate, last: b.last, tokens: math.Floor(max(b.tokens, 0))}
+	return &Bucket{rate: b.rate, every: b.every, last: b.last, tokens: math.Floor(max(b.tokens, 0))}
 }

@@ -59,6 +59,7 @@ func TestPut(t *testing.T) {
 func TestDelay(t *testing.T) {
 	const kib = 1 << 10
 	b := NewBucket(Rate{PerSecond: 64 * kib, Burst: 64 * kib})
+	const never = -1
 	tests := []struct {
 		after time.Duration
 		n     int
@@ -69,12 +70,15 @@ func TestDelay(t *testing.T) {
 		{0, 32 * kib, 500 * time.Millisecond},
 		{500 * time.Millisecond, 0, 0}, // paid
 		{500 * time.Millisecond, 256 * kib, 4 * time.Second},
-		{500 * time.Millisecond, 64 * kib, 5 * time.Second}, // behind the one before
-		{time.Hour, 256 * kib, 3 * time.Second},             // a full bucket helps by its burst
+		{500 * time.Millisecond, 64 * kib, 5 * time.Second},  // behind the one before
+		{500 * time.Millisecond, 64*kib + 1, never},          // more than the most
+		{1500 * time.Millisecond, 64 * kib, 5 * time.Second}, // that took nothing
+		{time.Hour, 256 * kib, 3 * time.Second},              // a full bucket helps by its burst
 	}
 	for i, test := range tests {
-		if got := b.Delay(at(test.after), test.n); got != test.want {
-			t.Errorf("%d: Delay(%v, %d) = %v, want %v", i, test.after, test.n, got, test.want)
+		got, ok := b.Delay(at(test.after), test.n, 5*time.Second)
+		if ok != (test.want != never) || ok && got != test.want {
+			t.Errorf("%d: Delay(%v, %d) = %v, %v, want %v", i, test.after, test.n, got, ok, test.want)
 		}
 	}
 	if b.Take(at(time.Hour), 1) {
@@ -85,8 +89,11 @@ func TestDelay(t *testing.T) {
 func TestUnlimited(t *testing.T) {
 	b := NewBucket(Rate{})
 	for range 3 {
-		if !b.Take(start, math.MaxInt) || b.Delay(start, math.MaxInt) != 0 {
+		if !b.Take(start, math.MaxInt) {
 			t.Fatal("the zero Rate limits")
+		}
+		if d, ok := b.Delay(start, math.MaxInt, 0); d != 0 || !ok {
+			t.Fatal("the zero Rate delays")
 		}
 	}
 	for _, r := range []Rate{{PerSecond: 1}, {Burst: 1}, {1, 1}} {
@@ -101,14 +108,14 @@ func TestOddRates(t *testing.T) {
 	if !once.Take(start, 1) || once.Take(at(time.Hour), 1) {
 		t.Error("a burst without rate is not let through once")
 	}
-	if got := once.Delay(start, 1); got != maxWait {
+	if got, ok := once.Delay(start, 1, math.MaxInt64); ok {
 		t.Errorf("what is never earned is there in %v", got)
 	}
 	paced := NewBucket(Rate{PerSecond: 2})
 	if paced.Take(start, 1) {
 		t.Error("took one from a bucket that holds none")
 	}
-	if got := paced.Delay(start, 1); got != maxWait {
+	if got, ok := paced.Delay(start, 1, math.MaxInt64); ok {
 		t.Errorf("a rate without burst delays by %v", got)
 	}
 }
@@ -178,7 +185,7 @@ func TestNeverStarves(t *testing.T) {
 			if !takes.Take(now, n) {
 				t.Fatalf("%+v: refused %d", rate, n)
 			}
-			if d := delays.Delay(now, n); d != 0 {
+			if d, ok := delays.Delay(now, n, 0); d != 0 || !ok {
 				t.Fatalf("%+v: delayed %d by %v", rate, n, d)
 			}
 			pause := float64(n) / rate.PerSecond * float64(time.Second)
@@ -199,12 +206,61 @@ func TestDelayIsExact(t *testing.T) {
 		for range 200 {
 			n := random.IntN(1 << 18)
 			charged += n
-			now += b.Delay(at(now), n)
+			wait, _ := b.Delay(at(now), n, math.MaxInt64)
+			now += wait
 			due := (float64(charged) - float64(rate.Burst)) / rate.PerSecond
 			if late := now.Seconds() - max(due, 0); late < -1e-6 || late > 1e-6 {
 				t.Fatalf("%+v: %d are through %v s from when they are due", rate, charged, late)
 			}
 		}
+	}
+}
+
+// TestWindow: a window begins with the first token that is taken, and is over a
+// day later whatever was taken meanwhile.
+func TestWindow(t *testing.T) {
+	const day = 24 * time.Hour
+	b := NewWindows[string](3, day, 10).Acquire(start, "a")
+	tests := []struct {
+		at   time.Duration
+		n    int
+		want bool
+	}{
+		{time.Hour, 4, false}, // that begins nothing
+		{2 * time.Hour, 2, true},
+		{day + time.Hour, 2, false},
+		{day + time.Hour, 1, true},
+		{day + 2*time.Hour - 1, 1, false},
+		{day + 2*time.Hour, 3, true}, // the next window
+		{day + 2*time.Hour, 1, false},
+		{9 * day, 2, true},
+		// The clock was set back: nothing is gained, and a window later all is well.
+		{3 * day, 2, false},
+		{3 * day, 1, true},
+		{4*day - 1, 1, false},
+		{4 * day, 3, true},
+	}
+	for i, test := range tests {
+		if got := b.Take(at(test.at), test.n); got != test.want {
+			t.Errorf("%d: Take(%v, %d) = %v", i, test.at, test.n, got)
+		}
+	}
+	b.Put(3)
+	if !b.Take(at(5*day-1), 1) || b.Take(at(5*day), 3) || !b.Take(at(6*day-1), 3) {
+		t.Error("a window that was not used has not begun anew")
+	}
+}
+
+// TestWindowsWithoutRoom: keys share windows, and none gains by moving out.
+func TestWindowsWithoutRoom(t *testing.T) {
+	k, taken := NewWindows[int](2, time.Hour, 1), 0
+	for key := range 1000 {
+		if b := k.Acquire(start, key); b.Take(start, 1) {
+			taken++
+		}
+	}
+	if want := 2*overflowBuckets + 1; taken != want {
+		t.Errorf("%d were let through, want %d", taken, want)
 	}
 }
 
@@ -234,7 +290,7 @@ func TestNoAllocations(t *testing.T) {
 	k.Allow(start, "known")
 	calls := map[string]func(){
 		"Take":            func() { b.Take(start, 1) },
-		"Delay":           func() { b.Delay(start, 1) },
+		"Delay":           func() { b.Delay(start, 1, time.Hour) },
 		"Allow":           func() { k.Allow(start, "known") },
 		"Acquire/Release": func() { k.Acquire(start, "known").Release() },
 	}

@@ -25,7 +25,6 @@ const (
 // costs no memory. Two of a million keys share a bucket with a chance of
 // 1 in 37 million.
 type Keyed[K comparable] struct {
-	rate     Rate
 	max      int
 	seed     maphash.Seed
 	overflow [overflowBuckets]*Bucket
@@ -36,13 +35,22 @@ type Keyed[K comparable] struct {
 
 // NewKeyed returns buckets of the given rate for up to max keys. None are
 // kept for a Rate that is no limit.
-func NewKeyed[K comparable](rate Rate, max int) *Keyed[K] {
+func NewKeyed[K comparable](rate Rate, max int) *Keyed[K] { return newKeyed[K](rate, 0, max) }
+
+// NewWindows returns buckets that earn nothing and give n > 0 tokens in each
+// window, which begins with the first that is taken and lasts for every.
+func NewWindows[K comparable](n int, every time.Duration, max int) *Keyed[K] {
+	return newKeyed[K](Rate{Burst: n}, every, max)
+}
+
+func newKeyed[K comparable](rate Rate, every time.Duration, max int) *Keyed[K] {
 	if rate.Unlimited() {
 		max = 0
 	}
-	k := &Keyed[K]{rate: rate, max: max, seed: maphash.MakeSeed(), buckets: make(map[uint64]*Bucket)}
+	k := &Keyed[K]{max: max, seed: maphash.MakeSeed(), buckets: make(map[uint64]*Bucket)}
 	for i := range k.overflow {
 		k.overflow[i] = NewBucket(rate)
+		k.overflow[i].every = every
 	}
 	return k
 }

@@ -169,7 +169,7 @@ func TestHeirHasNoDebt(t *testing.T) {
 	if !b.heir(start).Take(start, 3) || b.heir(start).Take(start, 4) {
 		t.Error("the heir has not what the bucket has")
 	}
-	b.Delay(start, 100)
+	b.Delay(start, 100, time.Hour)
 	if b.heir(start).Take(start, 1) || !b.heir(start).Take(at(time.Second), 1) {
 		t.Error("the heir of a debt does not begin at nothing")
 	}

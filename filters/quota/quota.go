@@ -1,16 +1,21 @@
-// Package quota limits how many messages and bytes a second a client
-// publishes.
+// Package quota limits what clients send and what they are sent: packets, messages,
+// bytes, subscriptions and retained messages, a second, a day or at once.
 //
-// A client is an identity with a client id. Its quota outlives its sessions:
-// who reconnects does not begin anew. The filter judges PUBLISH packets only
-// and belongs into the chain of what clients send; a packet counts with its
-// whole size, before its payload has arrived.
+// Each Limit is of one quantity, for some clients or all, on some topics or all, and
+// each client has it for itself or shares it. A client is an identity with a client
+// identifier. What it has used outlives its sessions: who reconnects does not begin
+// anew. A packet counts when it is judged, with its whole size, before its payload
+// has arrived; what another filter refuses behind this one has counted, but for
+// retained messages, which count when they go on. Nothing is counted over a restart
+// of the process.
 //
-// It fails closed: more clients than it has room for share quotas, and an
-// action that does not exist ends the session.
+// It fails closed: more clients than it has room for share what they have, there
+// is no room for more retained messages of limited clients than it can remember,
+// and an action that does not exist ends the session.
 package quota
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
@@ -18,114 +23,106 @@ import (
 	"github.com/mqttward/mqttward/ratelimit"
 )
 
-// Action is what happens to a PUBLISH over its quota.
-type Action uint8
+// Quota is limits, with what is used of them.
+type Quota struct{ limits []*limit }
 
-// The actions. The zero one loses nothing.
-const (
-	Delay      Action = iota // it waits, and so does its sender
-	Drop                     // it is refused: MQTT 5.0 clients are told, QoS 0 is lost
-	Disconnect               // the session ends
-)
-
-// Limits is what one client may publish. A zero Rate is no limit.
-//
-// A packet larger than the burst of Bytes never passes unless the action is
-// Delay.
-type Limits struct {
-	Messages, Bytes             ratelimit.Rate // a second
-	MessagesAction, BytesAction Action
+// limit is a Limit and what is used of it.
+type limit struct {
+	Limit
+	buckets *ratelimit.Keyed[key] // nil with Holds
+	held    *held                 // nil but with Holds
 }
 
-// Quota limits each client by itself. It is a filters.Opener.
-type Quota struct {
-	limits          Limits
-	messages, bytes *ratelimit.Keyed[client]
+// key is who uses a limit. The zero key is all.
+type key struct{ principal, clientID string }
+
+// New returns the quota of limits, in which up to maxClients clients are kept apart;
+// more than these share. It goes on with what is used of those limits of last, which
+// may be nil, that allow the same.
+func New(limits []Limit, maxClients int, last *Quota) *Quota {
+	q := &Quota{}
+	for i := range limits {
+		l := &limit{Limit: limits[i]}
+		l.inherit(last)
+		switch {
+		case l.buckets != nil || l.held != nil:
+		case l.What == Holds:
+			l.held = newHeld(maxHeld)
+		case l.Day > 0:
+			l.buckets = ratelimit.NewWindows[key](l.Day, day, maxClients)
+		default:
+			l.buckets = ratelimit.NewKeyed[key](l.Rate, maxClients)
+		}
+		q.limits = append(q.limits, l)
+	}
+	return q
 }
 
-type client struct{ username, id string }
-
-// New returns quotas for up to maxClients clients; more than these share.
-func New(limits Limits, maxClients int) *Quota {
-	return &Quota{
-		limits:   limits,
-		messages: ratelimit.NewKeyed[client](limits.Messages, maxClients),
-		bytes:    ratelimit.NewKeyed[client](limits.Bytes, maxClients),
+// inherit takes over what is used of the limit of the same name. Whom a limit is for
+// and what it does may have changed; what is held may be bounded otherwise, but the
+// same messages have to count.
+func (l *limit) inherit(last *Quota) {
+	if last == nil {
+		return
+	}
+	for _, old := range last.limits {
+		switch {
+		case old.Rule != l.Rule || old.What != l.What:
+		case l.What == Holds && slices.Equal(old.Topics, l.Topics):
+			l.held = old.held
+		case l.What != Holds && old.Per == l.Per && old.Rate == l.Rate && old.Day == l.Day:
+			l.buckets = old.buckets
+		}
 	}
 }
 
-// Open returns the filter of the client of s. Its Close must be called when
-// the session ends.
-func (q *Quota) Open(s *filters.Session) filters.Filter {
-	now := time.Now()
-	c := client{s.Identity.Principal(), s.BrokerID()}
-	return &session{
-		messages: limit{q.messages.Acquire(now, c), q.limits.MessagesAction, "limits.publish_rate"},
-		bytes:    limit{q.bytes.Acquire(now, c), q.limits.BytesAction, "limits.publish_bytes"},
+func (l *limit) key(s *filters.Session) key {
+	switch l.Per {
+	case PerAll:
+		return key{}
+	case PerUser:
+		return key{principal: s.Identity.Principal()}
+	default:
+		return key{s.Identity.Principal(), s.BrokerID()}
 	}
+}
+
+// Up returns the filter of what clients send. It judges the broker's names.
+func (q *Quota) Up() filters.Filter { return opener{q, false} }
+
+// Down returns the filter of what clients are sent, by the broker's names; none if
+// nothing of that is limited.
+func (q *Quota) Down() filters.Chain {
+	if !slices.ContainsFunc(q.limits, func(l *limit) bool { return l.What >= Deliveries }) {
+		return nil
+	}
+	return filters.Chain{opener{q, true}}
+}
+
+// opener opens the filter of one direction.
+type opener struct {
+	quota *Quota
+	down  bool
+}
+
+// Open returns the filter of the client of s. Its Close must be called when the
+// session ends.
+func (o opener) Open(s *filters.Session) filters.Filter {
+	c := &session{}
+	for _, l := range o.quota.limits {
+		switch mine := l.isFor(s); {
+		case (l.What >= Deliveries) != o.down:
+		case l.What == Holds:
+			c.holds = append(c.holds, hold{l, mine})
+		case mine:
+			c.counts = append(c.counts, count{limit: l})
+		}
+	}
+	c.counts = slices.Clip(c.counts)
+	return c
 }
 
 // Filter ends the session: only what Open returns knows a client's quota.
-func (q *Quota) Filter(time.Time, *filters.Session, *packets.Packet) filters.Verdict {
+func (opener) Filter(time.Time, *filters.Session, *packets.Packet) filters.Verdict {
 	return filters.Verdict{Action: filters.Disconnect, Reason: packets.ImplementationSpecificError}
-}
-
-// session is the filter of one session.
-type session struct{ messages, bytes limit }
-
-// Filter judges a PUBLISH by its number, then by its size. One refused for its
-// size has still been a message.
-func (c *session) Filter(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
-	if p.Type != packets.PUBLISH {
-		return filters.Pass()
-	}
-	messages := c.messages.judge(now, s, p, 1)
-	if messages.Action != filters.Forward {
-		return messages
-	}
-	v := c.bytes.judge(now, s, p, p.Size())
-	v.Delay = max(v.Delay, messages.Delay)
-	return v
-}
-
-// Passes reports whether p is within the quota, and takes it from there.
-func (c *session) Passes(now time.Time, _ *filters.Session, p *packets.Packet) bool {
-	if p.Type != packets.PUBLISH {
-		return true
-	}
-	if !c.messages.bucket.Take(now, 1) {
-		return false
-	}
-	if !c.bytes.bucket.Take(now, p.Size()) {
-		c.messages.bucket.Put(1)
-		return false
-	}
-	return true
-}
-
-// Close gives the quota back.
-func (c *session) Close() {
-	c.messages.bucket.Release()
-	c.bytes.bucket.Release()
-}
-
-// limit is one of a client's two quotas.
-type limit struct {
-	bucket *ratelimit.Bucket
-	action Action
-	rule   string
-}
-
-// judge takes n from the quota for p.
-func (l limit) judge(now time.Time, s *filters.Session, p *packets.Packet, n int) filters.Verdict {
-	if l.action == Delay {
-		return filters.Verdict{Action: filters.Forward, Delay: l.bucket.Delay(now, n)}
-	}
-	if l.bucket.Take(now, n) {
-		return filters.Pass()
-	}
-	if l.action == Drop {
-		return filters.Deny(s, p, packets.QuotaExceeded, l.rule)
-	}
-	return filters.Verdict{Action: filters.Disconnect, Reason: packets.MessageRateTooHigh, Rule: l.rule}
 }

@@ -3,6 +3,7 @@ package quota
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,126 +21,194 @@ func newSession(username, clientID string) *filters.Session {
 	}
 }
 
+// up and down are the chains of a session under limits alone.
+func up(s *filters.Session, limits ...Limit) filters.Chain {
+	return filters.Chain{New(limits, 10, nil).Up()}.Open(s)
+}
+
+func down(s *filters.Session, limits ...Limit) filters.Chain {
+	return New(limits, 10, nil).Down().Open(s)
+}
+
 // publish returns a PUBLISH of size bytes, as much of it streamed as can be.
-func publish(qos packets.QoS, size int) *packets.Packet {
+func publish(v packets.Version, qos packets.QoS, size int) *packets.Packet {
 	raw := min(size, 16)
-	return &packets.Packet{
-		Type: packets.PUBLISH, Flags: byte(qos) << 1, Version: packets.V5,
-		Raw: make([]byte, raw), Rest: size - raw, ID: 7, Topic: []byte("t"),
+	p := &packets.Packet{
+		Type: packets.PUBLISH, Flags: byte(qos) << 1, Version: v,
+		Raw: make([]byte, raw), Rest: size - raw, Topic: []byte("t"),
 	}
+	if qos > 0 {
+		p.ID = 7
+	}
+	return p
 }
 
-// TestOverQuota sends two packets, of which the second is over the quota.
+// parse reads what an Append function of packets has made.
+func parse(t testing.TB, v packets.Version, from packets.Role, raw []byte) *packets.Packet {
+	t.Helper()
+	p, err := packets.Parse(raw, v, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func subscribe(t testing.TB, v packets.Version, id uint16, names ...string) *packets.Packet {
+	t.Helper()
+	var subs []packets.Subscription
+	for _, name := range names {
+		subs = append(subs, packets.Subscription{Filter: []byte(name), Options: 1})
+	}
+	return parse(t, v, packets.Client, packets.AppendSubscribe(nil, v, id, nil, subs))
+}
+
+func retained(t testing.TB, v packets.Version, topic, payload string) *packets.Packet {
+	t.Helper()
+	return parse(t, v, packets.Client, packets.AppendPublish(nil, v, 1, []byte(topic), 0, nil, []byte(payload), 0))
+}
+
+var versions = []packets.Version{packets.V31, packets.V311, packets.V5}
+
+// TestOverQuota sends two packets, of which the second is over the limit, of every
+// quantity of messages that clients send.
 func TestOverQuota(t *testing.T) {
-	tests := []struct {
-		name    string
-		version packets.Version
-		action  Action
-		qos     packets.QoS
-		want    filters.Action
-		reason  packets.ReasonCode
-		reply   packets.Type
-	}{
-		{"drop QoS 0", packets.V5, Drop, 0, filters.Drop, packets.QuotaExceeded, 0},
-		{"drop QoS 1", packets.V5, Drop, 1, filters.Reply, packets.QuotaExceeded, packets.PUBACK},
-		{"drop QoS 2", packets.V5, Drop, 2, filters.Reply, packets.QuotaExceeded, packets.PUBREC},
-		{"drop QoS 0 of 3.1.1", packets.V311, Drop, 0, filters.Drop, packets.QuotaExceeded, 0},
-		{"drop QoS 1 of 3.1.1", packets.V311, Drop, 1, filters.Reply, packets.QuotaExceeded, packets.PUBACK},
-		{"disconnect", packets.V5, Disconnect, 1, filters.Disconnect, packets.MessageRateTooHigh, 0},
-		{"an action that does not exist", packets.V5, 99, 0, filters.Disconnect, packets.MessageRateTooHigh, 0},
+	limits := []Limit{
+		{What: Messages, Rate: slow(1)},
+		{What: Bytes, Rate: slow(100)},
+		{What: Retained, Rate: slow(1)},
+		{What: Messages, Day: 1},
+		{What: Bytes, Day: 100},
+		{What: Holds, Most: Most{Messages: 1}},
+		{What: Holds, Most: Most{Bytes: 61}},
 	}
-	limits := map[string]func(Action) Limits{
-		"limits.publish_rate":  func(a Action) Limits { return Limits{Messages: slow(1), MessagesAction: a} },
-		"limits.publish_bytes": func(a Action) Limits { return Limits{Bytes: slow(100), BytesAction: a} },
-	}
-	for _, test := range tests {
-		for rule, limits := range limits {
-			s, now := newSession("user", "client"), time.Now()
-			s.Version = test.version
-			f := New(limits(test.action), 10).Open(s)
-			if v := f.Filter(now, s, publish(test.qos, 60)); v.Action != filters.Forward || v.Delay != 0 {
-				t.Errorf("%s: %s: within the quota: %+v", test.name, rule, v)
-			}
-			v := f.Filter(now, s, publish(test.qos, 60))
-			if v.Action != test.want || v.Reason != test.reason || v.Rule != rule {
-				t.Errorf("%s: %s: %+v", test.name, rule, v)
-			}
-			if test.reply == 0 {
-				continue
-			}
-			if want := packets.AppendAck(nil, s.Version, test.reply, 7, test.reason); !bytes.Equal(v.Packet, want) {
-				t.Errorf("%s: %s: reply % x, want % x", test.name, rule, v.Packet, want)
+	for _, l := range limits {
+		for _, action := range []Action{Delay, Drop, Disconnect, 99} {
+			for _, v := range versions {
+				for qos := range packets.QoS(3) {
+					l.Rule, l.Action = "the rule", action
+					s, now := newSession("user", "client"), time.Now()
+					s.Version = v
+					c := up(s, l)
+					first, second := publish(v, qos, 60), publish(v, qos, 60)
+					first.Flags |= 1
+					second.Flags |= 1
+					second.Topic = []byte("u")
+					for _, p := range []*packets.Packet{first, second} {
+						p.Payload = make([]byte, 4)
+						p.Rest = 44
+					}
+					if got := c.JudgeUp(now, s, first); got.Action != filters.Forward || got.Delay != 0 {
+						t.Errorf("%+v, MQTT %v, QoS %d: within the limit: %+v", l, v, qos, got)
+					}
+					got := c.JudgeUp(now, s, second)
+					want := filters.Deny(s, second, packets.QuotaExceeded, "the rule")
+					if action > Drop {
+						want = filters.Verdict{Action: filters.Disconnect, Reason: packets.MessageRateTooHigh, Rule: "the rule"}
+						if l.Day > 0 || l.What == Holds {
+							want.Reason = packets.QuotaExceeded
+						}
+					}
+					// With Delay: it would wait for longer than it may.
+					if got.Action != want.Action || got.Reason != want.Reason || got.Rule != want.Rule || !bytes.Equal(got.Packet, want.Packet) || got.Delay != 0 {
+						t.Errorf("%+v, MQTT %v, QoS %d: %+v, want %+v", l, v, qos, got, want)
+					}
+				}
 			}
 		}
 	}
 }
 
-func TestDelay(t *testing.T) {
-	tests := []struct {
-		name   string
-		limits Limits
-		want   time.Duration // of the second packet, of 200 bytes
+func (pass) Filter(time.Time, *filters.Session, *packets.Packet) filters.Verdict {
+	return filters.Pass()
+}
+
+// TestWhom: each list that is given has to match.
+func TestWhom(t *testing.T) {
+	s := newSession("bob", "client")
+	s.Listener, s.Identity.Groups = "lan", []string{"line-a", "robots"}
+	for _, test := range []struct {
+		users, groups, listeners string // separated by spaces
+		want                     bool
 	}{
-		{"messages", Limits{Messages: ratelimit.Rate{PerSecond: 2, Burst: 1}}, 500 * time.Millisecond},
-		{"bytes", Limits{Bytes: ratelimit.Rate{PerSecond: 100, Burst: 100}}, 3 * time.Second},
-		{"the longer: bytes", Limits{
-			Messages: ratelimit.Rate{PerSecond: 2, Burst: 1},
-			Bytes:    ratelimit.Rate{PerSecond: 100, Burst: 100},
-		}, 3 * time.Second},
-		{"the longer: messages", Limits{
-			Messages: ratelimit.Rate{PerSecond: 0.1, Burst: 1},
-			Bytes:    ratelimit.Rate{PerSecond: 100, Burst: 100},
-		}, 10 * time.Second},
-		{"no limit", Limits{}, 0},
-	}
-	for _, test := range tests {
-		s := newSession("user", "client")
-		f := New(test.limits, 10).Open(s)
-		now := time.Now()
-		f.Filter(now, s, publish(0, 200))
-		if v := f.Filter(now, s, publish(0, 200)); v.Action != filters.Forward || v.Delay != test.want {
-			t.Errorf("%s: %+v, want %v", test.name, v, test.want)
+		{"", "", "", true},
+		{"bob", "", "", true},
+		{"eve b*", "", "", true},
+		{"eve", "", "", false},
+		{"", "line-*", "", true},
+		{"", "line-b robots", "", true},
+		{"", "line-b", "", false},
+		{"", "", "lan", true},
+		{"", "", "wan", false},
+		{"bob", "line-a", "lan", true},
+		{"bob", "line-a", "wan", false},
+		{"bob", "line-b", "lan", false},
+	} {
+		l := Limit{
+			Users: strings.Fields(test.users), Groups: strings.Fields(test.groups), Listeners: strings.Fields(test.listeners),
+			What: Messages, Action: Drop, Rate: slow(0),
 		}
+		if v := up(s, l).JudgeUp(time.Now(), s, publish(s.Version, 0, 60)); (v.Action == filters.Drop) != test.want {
+			t.Errorf("%+v: %+v", test, v)
+		}
+	}
+	s.Renew(filters.Identity{Username: "bob", Groups: []string{"line-c"}})
+	if v := up(s, Limit{Groups: []string{"line-c"}, What: Messages, Action: Drop, Rate: slow(0)}).JudgeUp(time.Now(), s, publish(s.Version, 0, 60)); v.Action != filters.Drop {
+		t.Errorf("a group that a new token gives: %+v", v)
+	}
+	nobody := newSession("", "client")
+	if v := up(nobody, Limit{Groups: []string{"*"}, What: Messages, Action: Drop, Rate: slow(0)}).JudgeUp(time.Now(), nobody, publish(packets.V5, 0, 60)); v.Action != filters.Forward {
+		t.Errorf("who is in no group: %+v", v)
 	}
 }
 
-func TestOthersAreFree(t *testing.T) {
+// TestTopics: only messages to them count.
+func TestTopics(t *testing.T) {
 	s, now := newSession("user", "client"), time.Now()
-	f := New(Limits{Messages: slow(0), Bytes: slow(0), MessagesAction: Disconnect, BytesAction: Disconnect}, 10).Open(s)
-	for typ := packets.CONNECT; typ <= packets.AUTH; typ++ {
-		v := f.Filter(now, s, &packets.Packet{Type: typ, Raw: []byte{byte(typ) << 4, 0}})
-		if judged := v.Action != filters.Forward; judged != (typ == packets.PUBLISH) {
-			t.Errorf("%v: %+v", typ, v)
+	c := up(s, Limit{Topics: []string{"line/#", "hall/+"}, What: Messages, Action: Drop, Rate: slow(2)})
+	for i, test := range []struct {
+		topic string
+		want  filters.Action
+	}{{"other", filters.Forward}, {"hall/1", filters.Forward}, {"hall/1/2", filters.Forward}, {"line", filters.Forward}, {"line/1", filters.Drop}, {"other", filters.Forward}} {
+		p := publish(s.Version, 0, 60)
+		p.Topic = []byte(test.topic)
+		if got := c[0].(filters.Passer).Passes(now, s, p); got != (test.want == filters.Forward) {
+			t.Errorf("%d: %s passes: %v", i, test.topic, got)
+		} else if !got {
+			if v := c.JudgeUp(now, s, p); v.Action != test.want {
+				t.Errorf("%d: %s: %+v", i, test.topic, v)
+			}
 		}
 	}
 }
 
-// TestClients has one client spend its quota, then another publish.
-func TestClients(t *testing.T) {
+// TestSharing has one client spend its quota, then another publish.
+func TestSharing(t *testing.T) {
 	tests := []struct {
 		name             string
 		username, id     string
 		otherUser, other string
-		shares           bool
+		shares           [3]bool // by Sharing
 	}{
-		{"the same, in another session", "u", "c", "u", "c", true},
-		{"another client id", "u", "c", "u", "d", false},
-		{"another identity", "u", "c", "v", "c", false},
-		{"names that run together", "ab", "c", "a", "bc", false},
-		{"anonymous", "", "c", "", "d", false},
+		{"the same, in another session", "u", "c", "u", "c", [3]bool{true, true, true}},
+		{"another client id", "u", "c", "u", "d", [3]bool{false, true, true}},
+		{"another identity", "u", "c", "v", "c", [3]bool{false, false, true}},
+		{"names that run together", "ab", "c", "a", "bc", [3]bool{false, false, true}},
+		{"anonymous", "", "c", "", "d", [3]bool{false, true, true}},
 	}
 	for _, test := range tests {
-		q, now := New(Limits{Messages: slow(1), MessagesAction: Drop}, 10), time.Now()
-		first := newSession(test.username, test.id)
-		chain := filters.Chain{q}.Open(first)
-		if v := chain.JudgeUp(now, first, publish(0, 60)); v.Action != filters.Forward {
-			t.Errorf("%s: the first: %+v", test.name, v)
-		}
-		chain.Close()
-		second := newSession(test.otherUser, test.other)
-		v := filters.Chain{q}.Open(second).JudgeUp(now, second, publish(0, 60))
-		if shares := v.Action == filters.Drop; shares != test.shares {
-			t.Errorf("%s: %+v", test.name, v)
+		for per, shares := range test.shares {
+			q, now := New([]Limit{{What: Messages, Per: Sharing(per), Action: Drop, Rate: slow(1)}}, 10, nil), time.Now()
+			first := newSession(test.username, test.id)
+			chain := filters.Chain{q.Up()}.Open(first)
+			if v := chain.JudgeUp(now, first, publish(packets.V5, 0, 60)); v.Action != filters.Forward {
+				t.Errorf("%s: the first: %+v", test.name, v)
+			}
+			chain.Close()
+			second := newSession(test.otherUser, test.other)
+			v := filters.Chain{q.Up()}.Open(second).JudgeUp(now, second, publish(packets.V5, 0, 60))
+			if got := v.Action == filters.Drop; got != shares {
+				t.Errorf("%s, %d: %+v", test.name, per, v)
+			}
 		}
 	}
 }
@@ -149,15 +218,19 @@ func TestClients(t *testing.T) {
 // that ended was given to the next.
 func TestCloseMakesRoom(t *testing.T) {
 	for _, closed := range []bool{false, true} {
-		q, now := New(Limits{Messages: slow(1), MessagesAction: Drop}, 1), time.Now()
-		f := q.Open(newSession("user", "gone"))
-		if closed {
-			f.(filters.Closer).Close()
+		q, now := New([]Limit{{What: Messages, Action: Drop, Rate: slow(1)}}, 1, nil), time.Now()
+		s := newSession("user", "gone")
+		c := filters.Chain{q.Up()}.Open(s)
+		empty := publish(packets.V5, 0, 0)
+		c[0].(*session).counts[0].acquire(now, s) // and takes nothing
+		if c.JudgeUp(now, s, empty); closed {
+			c[0].(*session).counts[0].bucket.Put(1)
+			c.Close()
 		}
 		passed := 0
 		for i := range 5000 {
 			s := newSession("user", strconv.Itoa(i))
-			if v := q.Open(s).Filter(now, s, publish(0, 60)); v.Action == filters.Forward {
+			if v := (filters.Chain{q.Up()}).Open(s).JudgeUp(now, s, publish(packets.V5, 0, 60)); v.Action == filters.Forward {
 				passed++
 			}
 		}
@@ -171,62 +244,66 @@ func TestCloseMakesRoom(t *testing.T) {
 	}
 }
 
+// TestIdleTakesNothing: who sends nothing has no buckets.
+func TestIdleTakesNothing(t *testing.T) {
+	s := newSession("user", "client")
+	c := up(s, Limit{What: Packets, Rate: slow(1)}, Limit{What: Messages, Rate: slow(1)})[0].(*session)
+	c.Filter(time.Now(), s, &packets.Packet{Type: packets.PINGREQ, Raw: []byte{0xc0, 0}})
+	if c.counts[0].bucket == nil || c.counts[1].bucket != nil {
+		t.Error("not the buckets that are needed are there")
+	}
+	c.Close()
+}
+
 func TestUnopened(t *testing.T) {
 	s := newSession("user", "client")
-	if v := New(Limits{}, 10).Filter(time.Now(), s, publish(0, 60)); v.Action != filters.Disconnect {
-		t.Errorf("a quota of nobody lets packets pass: %+v", v)
-	}
-}
-
-// TestShortWayTakesAll or nothing: a packet that is too large has not been a
-// message yet.
-func TestShortWayTakesAll(t *testing.T) {
-	s, now := newSession("user", "client"), time.Now()
-	f := New(Limits{Messages: slow(2), Bytes: slow(100), MessagesAction: Drop, BytesAction: Drop}, 10).Open(s).(filters.Passer)
-	for i, test := range []struct {
-		size   int
-		passes bool
-	}{{101, false}, {101, false}, {101, false}, {60, true}, {60, false}, {40, true}, {0, false}} {
-		if f.Passes(now, s, publish(0, test.size)) != test.passes {
-			t.Errorf("packet %d, of %d bytes, passes: %v", i, test.size, !test.passes)
+	for _, c := range []filters.Chain{{New(nil, 10, nil).Up()}, New([]Limit{{What: Deliveries}}, 10, nil).Down()} {
+		if v := c[0].Filter(time.Now(), s, publish(packets.V5, 0, 60)); v.Action != filters.Disconnect {
+			t.Errorf("a quota of nobody lets packets pass: %+v", v)
 		}
-	}
-	if !f.Passes(now, s, &packets.Packet{Type: packets.PINGREQ}) {
-		t.Error("another packet does not pass")
-	}
-}
-
-func TestNoAllocations(t *testing.T) {
-	fast := ratelimit.Rate{PerSecond: 1e9, Burst: 1e9}
-	s, now, p := newSession("user", "client"), time.Now(), publish(0, 60)
-	for _, action := range []Action{Delay, Drop} {
-		f := New(Limits{fast, fast, action, action}, 10).Open(s)
-		if n := testing.AllocsPerRun(100, func() { f.Filter(now, s, p) }); n != 0 {
-			t.Errorf("a packet allocates %v times", n)
-		}
-	}
-}
-
-func BenchmarkFilter(b *testing.B) {
-	fast := ratelimit.Rate{PerSecond: 1e9, Burst: 1e9}
-	s, now, p := newSession("user", "client"), time.Now(), publish(0, 60)
-	f := New(Limits{Messages: fast, Bytes: fast}, 10).Open(s)
-	for b.Loop() {
-		f.Filter(now, s, p)
 	}
 }
 
 // TestNamespaces: the same identifier in two namespaces is two clients.
 func TestNamespaces(t *testing.T) {
-	q, now := New(Limits{Messages: slow(1), MessagesAction: Drop}, 10), time.Now()
+	q, now := New([]Limit{{What: Messages, Action: Drop, Rate: slow(1)}}, 10, nil), time.Now()
 	for _, tt := range []struct {
 		prefix string
 		want   filters.Action
 	}{{"a-", filters.Forward}, {"b-", filters.Forward}, {"a-", filters.Drop}} {
 		s := newSession("user", "client")
 		s.Namespace.ClientIDs = tt.prefix
-		if v := q.Open(s).Filter(now, s, publish(0, 60)); v.Action != tt.want {
+		if v := (filters.Chain{q.Up()}).Open(s).JudgeUp(now, s, publish(s.Version, 0, 60)); v.Action != tt.want {
 			t.Errorf("%s: %+v, want %d", tt.prefix, v, tt.want)
+		}
+	}
+}
+
+// TestInherit: what is used of a limit outlives a change of whom it is for and what
+// it does, and of other limits; not one of what it allows.
+func TestInherit(t *testing.T) {
+	old := Limit{Rule: "a", What: Messages, Action: Drop, Rate: slow(1)}
+	edited := func(edit func(*Limit)) Limit { l := old; edit(&l); return l }
+	for _, test := range []struct {
+		name   string
+		limits []Limit
+		keeps  bool
+	}{
+		{"nothing changed", []Limit{old}, true},
+		{"another in front", []Limit{{Rule: "b", What: Messages, Rate: slow(9)}, old}, true},
+		{"the action", []Limit{edited(func(l *Limit) { l.Action = Disconnect })}, true},
+		{"the users", []Limit{edited(func(l *Limit) { l.Users = []string{"*"} })}, true},
+		{"the name", []Limit{edited(func(l *Limit) { l.Rule = "b" })}, false},
+		{"the burst", []Limit{edited(func(l *Limit) { l.Rate.Burst = 2 })}, false},
+		{"the sharing", []Limit{edited(func(l *Limit) { l.Per = PerAll })}, false},
+		{"a day", []Limit{edited(func(l *Limit) { l.Rate, l.Day = ratelimit.Rate{}, 1 })}, false},
+	} {
+		first, now := New([]Limit{old}, 10, nil), time.Now()
+		s := newSession("user", "client")
+		filters.Chain{first.Up()}.Open(s).JudgeUp(now, s, publish(s.Version, 0, 60))
+		v := filters.Chain{New(test.limits, 10, first).Up()}.Open(s).JudgeUp(now, s, publish(s.Version, 0, 60))
+		if keeps := v.Action != filters.Forward; keeps != test.keeps {
+			t.Errorf("%s: %+v", test.name, v)
 		}
 	}
 }

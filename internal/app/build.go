@@ -138,6 +138,7 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildUpstream()
 	b.buildRewrite()
 	b.buildPayload()
+	b.buildQuota()
 	b.buildBans()
 	if len(b.errs) > 0 {
 		b.errs.Sort()
@@ -169,9 +170,6 @@ func (b *builder) keepOrMake(last *built) {
 	address, sources := string(b.config.Backends[0].Servers[0].Address), b.config.Backends[0].SourceAddresses
 	if last != nil {
 		old := last.config
-		if old.Limits.PublishRate == limits.PublishRate && old.Limits.PublishBytes == limits.PublishBytes {
-			b.quota = last.quota
-		}
 		if string(old.Backends[0].Servers[0].Address) == address && slices.Equal(old.Backends[0].SourceAddresses, sources) {
 			b.broker = last.broker
 		}
@@ -183,9 +181,6 @@ func (b *builder) keepOrMake(last *built) {
 		}
 		b.inheritStaples(last)
 	}
-	if b.quota == nil {
-		b.quota = newQuota(limits)
-	}
 	if b.broker == nil {
 		b.broker = backend.NewServer(address, sources...)
 	}
@@ -195,22 +190,4 @@ func (b *builder) keepOrMake(last *built) {
 	if n := b.config.Backends[0].MaxConnections; b.seats == nil && n > 0 {
 		b.seats = ratelimit.NewTurns(n)
 	}
-}
-
-// minClients is for how many clients publish rates are kept apart, at least.
-const minClients = 10_000
-
-var overQuota = map[string]quota.Action{
-	configs.ActionDelay:      quota.Delay,
-	configs.ActionDrop:       quota.Drop,
-	configs.ActionDisconnect: quota.Disconnect,
-}
-
-func newQuota(l *configs.Limits) *quota.Quota {
-	return quota.New(quota.Limits{
-		Messages:       ratelimit.Rate{PerSecond: l.PublishRate.PerSecond, Burst: l.PublishRate.Burst},
-		Bytes:          ratelimit.Rate{PerSecond: float64(l.PublishBytes.PerSecond), Burst: int(l.PublishBytes.Burst)},
-		MessagesAction: overQuota[l.PublishRate.Action],
-		BytesAction:    overQuota[l.PublishBytes.Action],
-	}, max(minClients, l.MaxConnections))
 }

@@ -74,13 +74,15 @@ func places(t *ratelimit.Turns) proxy.Places {
 // quota too. What is in a message is judged before its right, since authz notes what
 // goes on.
 func (b *builder) up(o strict.Options) filters.Chain {
-	chain := append(slices.Clone(b.upstream), b.quota, strict.Up(o))
+	chain := append(slices.Clone(b.upstream), b.quota.Up(), strict.Up(o))
 	return append(append(chain, b.payload...), b.authz)
 }
 
-// down judges what the broker sends.
+// down judges what the broker sends, by its names until the last. What a client may
+// not have costs it no quota.
 func (b *builder) down(o strict.Options) filters.Chain {
-	return append(filters.Chain{strict.Down(o), b.authz.Deliveries()}, b.downstream...)
+	chain := append(filters.Chain{strict.Down(o), b.authz.Deliveries()}, b.quota.Down()...)
+	return append(chain, b.downstream...)
 }
 
 // retiredPolicy is under which sessions go on whose listener is gone: the rules of
