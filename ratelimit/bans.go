@@ -111,28 +111,27 @@ func (b *Bans) Find(now time.Time, s Subject) (Ban, bool) {
 	return found.Ban, true
 }
 
-// FindAddr returns the ban of a network that contains addr. The invalid Addr, of a
+// FindAddr returns the ban of a network that contains addr, a manual one before
+// others, which may make exceptions. The invalid Addr, of a
 // Unix socket, is in none; nor is one that is exempt.
-func (b *Bans) FindAddr(now time.Time, addr netip.Addr) (Ban, bool) {
+func (b *Bans) FindAddr(now time.Time, addr netip.Addr) (found Ban, ok bool) {
 	if b.entries.Load() == 0 || !addr.IsValid() {
 		return Ban{}, false
 	}
 	addr = addr.Unmap().WithZone("") // no prefix contains an address with a zone
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	found, ok := b.networks.Lookup(addr)
+	narrow, ok := b.networks.Lookup(addr)
 	if !ok || b.exempt.networks.Contains(addr) {
 		return Ban{}, false
 	}
-	if !found.over(now) {
-		return found.Ban, true
-	}
-	for _, wider := range b.networks.Supernets(found.network) {
-		if !wider.over(now) {
-			return wider.Ban, true
+	ok = false
+	for _, banned := range b.networks.Supernets(narrow.network) {
+		if !banned.over(now) && (!ok || banned.Manual && !found.Manual) {
+			found, ok = banned.Ban, true
 		}
 	}
-	return Ban{}, false
+	return found, ok
 }
 
 // Put bans by hand: the Subject for the Reason, Until then. It replaces an earlier

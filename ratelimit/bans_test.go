@@ -14,9 +14,6 @@ import (
 func user(name string) Subject    { return Subject{User, name} }
 func network(cidr string) Subject { return Subject{Network, cidr} }
 
-// office is a network of one address.
-var office = network("192.0.2.1/32")
-
 // guessing bans for the third login that fails within a minute, for five.
 var guessing = map[Offence]BanRule{AuthFailure: {Max: 2, Window: time.Minute, Ban: 5 * time.Minute}}
 

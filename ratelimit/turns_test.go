@@ -106,7 +106,7 @@ func TestTurnsGivenUp(t *testing.T) {
 		turns.Try(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := turns.Take(ctx, false); err != context.DeadlineExceeded { //nolint:errorlint // it is that of ctx
+		if err := turns.Take(ctx, false); err != context.DeadlineExceeded {
 			t.Errorf("after a second: %v", err)
 		}
 		if err := turns.Take(ctx, true); err == nil {

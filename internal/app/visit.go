@@ -14,14 +14,17 @@ import (
 // visit is what the proxy sees of a ratelimit.Visit.
 type visit struct{ *ratelimit.Visit }
 
+// Claim implements proxy.Visit.
 func (v visit) Claim(now time.Time, username string, certified bool) *proxy.Refusal {
 	return refusal(v.Visit.Claim(now, username, certified))
 }
 
+// Enter implements proxy.Visit.
 func (v visit) Enter(now time.Time, n proxy.Newcomer) *proxy.Refusal {
 	return refusal(v.Visit.Enter(now, ratelimit.Entry{Identity: userName(n.Tenant, n.Username), ClientID: n.ClientID, Taken: n.Taken}))
 }
 
+// Leave implements proxy.Visit.
 func (v visit) Leave(now time.Time, f proxy.Fault) {
 	var o ratelimit.Offence
 	switch {
