@@ -56,6 +56,7 @@ func TestGuessesAtHome(t *testing.T) {
 	for range 3 {
 		p.refused5(t, guess, byte(packets.BadUserNameOrPassword))
 	}
+	p.awaitMetric(t, `mqttward_bans_begun_total{reason="auth_failures"}`, 2) // it counts when the connection has ended
 	p.refused5(t, connection("bob"), byte(packets.Banned))
 	publish(t, p.as("alice"), "-q", "1", "-t", "a", "-m", payload("x"))
 }

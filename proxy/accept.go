@@ -19,7 +19,8 @@ func (c *conn) accept() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
-	if r := c.visit.Claim(time.Now(), string(c.connect.Username), c.sess.Certificate != nil); r != nil {
+	fingerprint, _ := filters.CertificateValue(c.sess.Certificate, "cert.fingerprint")
+	if r := c.visit.Claim(time.Now(), string(c.connect.Username), fingerprint); r != nil {
 		return r.ending()
 	}
 	p, err = c.authenticate(p)

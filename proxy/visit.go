@@ -22,8 +22,9 @@ type Visit interface {
 	Known() bool
 
 	// Claim is asked when the client has said who it is and before anything is spent
-	// on whether that is true. Certified says that its certificate is.
-	Claim(now time.Time, username string, certified bool) *Refusal
+	// on whether that is true. The certificate is the fingerprint of its verified one,
+	// "" if it has none.
+	Claim(now time.Time, username, certificate string) *Refusal
 
 	// Enter is asked when it has proved to be true.
 	Enter(now time.Time, n Newcomer) *Refusal

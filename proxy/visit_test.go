@@ -19,7 +19,7 @@ import (
 // guestbook is what a test says to visits. The zero one lets everybody in.
 type guestbook struct {
 	known func(netip.Addr) bool
-	claim func(username string, certified bool) *proxy.Refusal
+	claim func(username string, certificate string) *proxy.Refusal
 	enter func(proxy.Newcomer) *proxy.Refusal
 }
 
@@ -33,11 +33,11 @@ type guest struct {
 
 func (g *guest) Known() bool { return g.known != nil && g.known(g.addr) }
 
-func (g *guest) Claim(_ time.Time, username string, certified bool) *proxy.Refusal {
+func (g *guest) Claim(_ time.Time, username string, certificate string) *proxy.Refusal {
 	if g.claim == nil {
 		return nil
 	}
-	return g.claim(username, certified)
+	return g.claim(username, certificate)
 }
 
 func (g *guest) Enter(_ time.Time, n proxy.Newcomer) *proxy.Refusal {
@@ -66,7 +66,7 @@ func TestRefusedVisit(t *testing.T) {
 				defer h.close()
 				banned := &proxy.Refusal{End: proxy.EndBanned, Code: packets.Banned}
 				var asked []string
-				h.guests.claim = func(username string, certified bool) *proxy.Refusal {
+				h.guests.claim = func(username string, certificate string) *proxy.Refusal {
 					asked = append(asked, "claim "+username)
 					if at == "claim" {
 						return banned

@@ -162,7 +162,7 @@ func TestGateConcurrently(t *testing.T) {
 				}
 				open.Add(-1)
 				if worker%2 == 0 {
-					v.Claim(start, "u", false)
+					v.Claim(start, "u", "")
 					v.Enter(start, Entry{Identity: "u", ClientID: "c"})
 				}
 				v.Leave(start, "")

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -61,6 +62,20 @@ func (k *Keyed[K]) Allow(now time.Time, key K) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock() // not before the token is taken: the bucket looks new until then
 	return k.bucket(now, key).Take(now, 1)
+}
+
+// Has reports whether there is a token in the bucket of key, and leaves it there.
+func (k *Keyed[K]) Has(now time.Time, key K) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.bucket(now, key).takeAbove(now, 0, 1)
+}
+
+// Charge takes a token from the bucket of key, even one that is not there yet.
+func (k *Keyed[K]) Charge(now time.Time, key K) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.bucket(now, key).Delay(now, 1, math.MaxInt64)
 }
 
 // Acquire returns the bucket of key for a user who needs it for some time, as

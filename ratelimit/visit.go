@@ -14,16 +14,16 @@ type Visit struct {
 	known           bool         // somebody or, once that is claimed, who it claims to be has logged in from there before
 	stranger        bool         // it counts as one
 	banned          bool         // the prefix, when it came
-	user            string       // who it claims to be
-	guess           *Bucket      // of that login, from which a token was taken; nil: none
+	login           login        // who it claims to be, and how
 	in              bool         // it has logged in,
 	entered         Entry        // as this
 }
 
 // login is who logs in from where.
 type login struct {
-	user   string
-	prefix netip.Prefix
+	user        string
+	prefix      netip.Prefix
+	certificate string // in the hands of who claims to be the user; "": none
 }
 
 // Entry is somebody who has logged in.
@@ -47,17 +47,17 @@ const (
 func (v *Visit) Known() bool { return v.known }
 
 // Claim looks at who the visitor claims to be, before anything is spent on whether
-// that is true. Certified says that it has shown a certificate that is.
+// that is true. The certificate is the fingerprint of one that it has shown and that
+// is; "" is none.
 //
 // A user name that is locked, since too many have guessed, is locked to those who
 // come from where the user has never been: guessing must not keep the user out. In
 // the same way a banned prefix stays open to those who have been there before. They
-// have as many guesses as lock a name, and no more.
-func (v *Visit) Claim(now time.Time, user string, certified bool) Refusal {
+// have as many guesses as lock a name, and no more; so has a certificate for each name.
+func (v *Visit) Claim(now time.Time, user, certificate string) Refusal {
 	g := v.gate
-	v.user = user
-	from := login{user, v.prefix}
-	v.known = certified || g.usual.has(now, from)
+	v.login = login{user, v.prefix, certificate}
+	v.known = certificate != "" || g.usual.has(now, login{user: user, prefix: v.prefix})
 	ban, locked := g.bans.Find(now, Subject{User, user})
 	most := memoryForStrangers
 	if v.known {
@@ -68,36 +68,26 @@ func (v *Visit) Claim(now time.Time, user string, certified bool) Refusal {
 		return Banned
 	case g.memory() > most:
 		return Busy
-	case v.known && !certified && !v.takeGuess(now, from):
+	case v.known && !g.guessesLeft().Has(now, v.login):
 		return Banned
 	}
 	return ""
 }
 
-// takeGuess takes what Enter gives back.
-func (v *Visit) takeGuess(now time.Time, from login) bool {
-	g := v.gate
+// guessesLeft are those of the limits of now. A guess is paid for when it has failed:
+// many devices of one user may log in at once.
+func (g *Gate) guessesLeft() *Keyed[login] {
 	g.mu.Lock()
-	guesses := g.guesses
-	g.mu.Unlock()
-	b := guesses.Acquire(now, from)
-	if !b.Take(now, 1) {
-		b.Release()
-		return false
-	}
-	v.guess = b
-	return true
+	defer g.mu.Unlock()
+	return g.guesses
 }
 
 // Enter says that the visitor has logged in. A Refusal is for what the visitor does
 // now; that it is known stays.
 func (v *Visit) Enter(now time.Time, e Entry) Refusal {
 	g := v.gate
-	if v.guess != nil {
-		v.guess.Put(1)
-	}
 	g.known.note(now, v.prefix)
-	g.usual.note(now, login{v.user, v.prefix})
+	g.usual.note(now, login{user: v.login.user, prefix: v.prefix})
 	client, user := Subject{Client, e.ClientID}, Subject{User, e.Identity}
 	switch {
 	case g.bans.shuts(now, client), g.bans.shuts(now, user),
@@ -152,9 +142,6 @@ func (g *Gate) acquaint(v *Visit) {
 func (v *Visit) Leave(now time.Time, o Offence) {
 	g := v.gate
 	g.leave(v)
-	if v.guess != nil {
-		v.guess.Release()
-	}
 	switch {
 	case o == "":
 	case v.in && o == ProtocolError:
@@ -163,8 +150,12 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 		if v.prefix.IsValid() {
 			g.bans.Offend(now, Subject{Network, v.prefix.String()}, o)
 		}
-		if o == AuthFailure && !v.known {
-			g.bans.leads(now, Subject{User, v.user}, o)
+		switch {
+		case o != AuthFailure:
+		case v.known:
+			g.guessesLeft().Charge(now, v.login)
+		default:
+			g.bans.leads(now, Subject{User, v.login.user}, o)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (w *world) visit(addr string) *Visit {
 func (w *world) login(addr, user, clientID string) (*Visit, Refusal) {
 	w.Helper()
 	v := w.visit(addr)
-	if refusal := v.Claim(w.now, user, false); refusal != "" {
+	if refusal := v.Claim(w.now, user, ""); refusal != "" {
 		v.Leave(w.now, "")
 		return nil, refusal
 	}
@@ -79,7 +79,7 @@ func (w *world) guess(addr, user string) Refusal {
 	if refusal != "" {
 		return refusal
 	}
-	if refusal = v.Claim(w.now, user, false); refusal != "" {
+	if refusal = v.Claim(w.now, user, ""); refusal != "" {
 		v.Leave(w.now, "")
 		return refusal
 	}
@@ -105,7 +105,7 @@ func TestStrangersLeaveRoom(t *testing.T) {
 		t.Errorf("%d strangers are in, want 30; refused %v", admitted, refusals)
 	}
 	for i := range 6 { // a quarter of the burst, and what came in the meantime
-		if v := w.visit(home); !v.Known() || v.Claim(w.now, "alice", false) != "" {
+		if v := w.visit(home); !v.Known() || v.Claim(w.now, "alice", "") != "" {
 			t.Fatalf("connection %d of the known", i+1)
 		}
 	}
@@ -135,19 +135,19 @@ func TestKnownIsForgotten(t *testing.T) {
 		if v.Known() != want {
 			t.Errorf("%v after: known %v", after, v.Known())
 		}
-		if v.Claim(w.now, "alice", false); v.Known() != want {
+		if v.Claim(w.now, "alice", ""); v.Known() != want {
 			t.Errorf("%v after, as alice: known %v", after, v.Known())
 		}
 	}
 	w.now = start
 	v := w.visit(home)
-	if v.Claim(w.now, "bob", false) != "" || v.Known() {
+	if v.Claim(w.now, "bob", "") != "" || v.Known() {
 		t.Error("bob is known where alice is")
 	}
-	if v = w.visit(away); v.Claim(w.now, "alice", false) != "" || v.Known() {
+	if v = w.visit(away); v.Claim(w.now, "alice", "") != "" || v.Known() {
 		t.Error("alice is known where she has never been")
 	}
-	if v.Claim(w.now, "alice", true); !v.Known() {
+	if v.Claim(w.now, "alice", "a fingerprint"); !v.Known() {
 		t.Error("who has a certificate is not known")
 	}
 }
@@ -174,7 +174,7 @@ func TestLockedName(t *testing.T) {
 		t.Errorf("bob: %q", refusal)
 	}
 	v := w.visit(away)
-	if refusal := v.Claim(w.now, "alice", true); refusal != "" {
+	if refusal := v.Claim(w.now, "alice", "a fingerprint"); refusal != "" {
 		t.Errorf("alice with her certificate: %q", refusal)
 	}
 	if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "d"}); refusal != "" {
@@ -238,6 +238,49 @@ func TestGuessesAtHome(t *testing.T) {
 	}
 }
 
+// TestGuessesWithCertificate: who has any certificate is past locked names, and has as
+// many guesses at each of them.
+func TestGuessesWithCertificate(t *testing.T) {
+	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 3.0 / 60, Burst: 3}})
+	claim := func(user, certificate string) (*Visit, Refusal) {
+		v := w.visit(away)
+		return v, v.Claim(w.now, user, certificate)
+	}
+	for i := range 4 {
+		v, refusal := claim("alice", "mallory's")
+		if want := map[bool]Refusal{true: Banned}[i == 3]; refusal != want {
+			t.Errorf("guess %d: %q", i+1, refusal)
+		}
+		if refusal == "" {
+			v.Leave(w.now, AuthFailure)
+		}
+	}
+	for user, certificate := range map[string]string{"alice": "alice's", "mallory": "mallory's"} {
+		if _, refusal := claim(user, certificate); refusal != "" {
+			t.Errorf("%s with %s certificate: %q", user, certificate, refusal)
+		}
+	}
+}
+
+// TestManyDevicesOfOneUser log in at once where they always do, and while the source
+// of identities does not answer: none of that is a guess.
+func TestManyDevicesOfOneUser(t *testing.T) {
+	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 3.0 / 60, Burst: 3}})
+	w.stay(home, "alice", "a")
+	var visits []*Visit
+	for i := range 10 {
+		v := w.visit(home)
+		if refusal := v.Claim(w.now, "alice", ""); refusal != "" {
+			t.Fatalf("device %d: %q", i+1, refusal)
+		}
+		visits = append(visits, v)
+	}
+	for _, v := range visits {
+		v.Leave(w.now, "")
+	}
+	w.stay(home, "alice", "b")
+}
+
 // TestWhoPays for an offence.
 func TestWhoPays(t *testing.T) {
 	for _, test := range []struct {
@@ -280,7 +323,7 @@ func TestPerIdentity(t *testing.T) {
 	}
 	w.stay(home, "bob", "c")
 	v := w.visit(home)
-	v.Claim(w.now, "alice", false)
+	v.Claim(w.now, "alice", "")
 	if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a", Taken: true}); refusal != "" {
 		t.Errorf("who takes the place of a connection of its own: %q", refusal)
 	}
@@ -337,7 +380,7 @@ func TestPingPong(t *testing.T) {
 	w.gate.bans.SetRules(map[Offence]BanRule{Takeover: rules[Takeover]}, Exempt{})
 	for i := range 5 {
 		v := w.visit(home)
-		v.Claim(w.now, "alice", false)
+		v.Claim(w.now, "alice", "")
 		refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a", Taken: i > 0})
 		if want := map[bool]Refusal{true: Banned}[i > 3]; refusal != want {
 			t.Errorf("takeover %d: %q", i, refusal)
@@ -360,7 +403,7 @@ func TestMemory(t *testing.T) {
 		for addr, want := range map[string]Refusal{home: test.known, away: test.stranger} {
 			v, refusal := w.gate.Admit(w.now, netip.MustParseAddr(addr))
 			if refusal == "" {
-				refusal = v.Claim(w.now, "alice", false)
+				refusal = v.Claim(w.now, "alice", "")
 			}
 			if refusal != want {
 				t.Errorf("%v of the memory, %s: %q, want %q", test.used, addr, refusal, want)
@@ -379,7 +422,7 @@ func TestNothingStays(t *testing.T) {
 			if refusal != "" {
 				continue
 			}
-			if i%4 > 0 && v.Claim(w.now, "alice", false) == "" && i%4 > 1 {
+			if i%4 > 0 && v.Claim(w.now, "alice", "") == "" && i%4 > 1 {
 				v.Enter(w.now, Entry{Identity: "alice", ClientID: strconv.Itoa(i)})
 			}
 			v.Leave(w.now, []Offence{"", ProtocolError, AuthFailure}[i%3])
@@ -388,11 +431,6 @@ func TestNothingStays(t *testing.T) {
 	g := w.gate
 	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities) != 0 {
 		t.Errorf("%d open, %d strangers, prefixes %v, networks %v, identities %v", g.open, g.strangers, g.prefixes, g.networks, g.identities)
-	}
-	for _, b := range g.guesses.buckets {
-		if n := b.holders.Load(); n != 0 {
-			t.Errorf("a bucket is held %d times", n)
-		}
 	}
 }
 

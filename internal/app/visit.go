@@ -15,8 +15,8 @@ import (
 type visit struct{ *ratelimit.Visit }
 
 // Claim implements proxy.Visit.
-func (v visit) Claim(now time.Time, username string, certified bool) *proxy.Refusal {
-	return refusal(v.Visit.Claim(now, username, certified))
+func (v visit) Claim(now time.Time, username, certificate string) *proxy.Refusal {
+	return refusal(v.Visit.Claim(now, username, certificate))
 }
 
 // Enter implements proxy.Visit.
@@ -76,12 +76,21 @@ func gateLimits(cfg *configs.Config) ratelimit.Limits {
 		PerPrefix:      l.MaxConnectionsPerIP,
 		PerNetwork:     l.MaxConnectionsPerNetwork,
 		PerIdentity:    l.MaxConnectionsPerIdentity,
+		Guesses:        guesses(l.AuthFailures),
 		Rate:           rateOf(l.ConnectRate),
 		PerPrefixRate:  rateOf(l.ConnectRatePerIP),
 		PerNetworkRate: rateOf(l.ConnectRatePerNetwork),
 		Prefix:         ratelimit.Bits{V4: l.AddressPrefix.IPv4, V6: l.AddressPrefix.IPv6},
 		Network:        ratelimit.Bits{V4: l.NetworkPrefix.IPv4, V6: l.NetworkPrefix.IPv6},
 	}
+}
+
+// guesses are as many as lock a name where nobody has logged in.
+func guesses(r configs.BanRule) ratelimit.Rate {
+	if r.Max == 0 {
+		return ratelimit.Rate{}
+	}
+	return ratelimit.Rate{PerSecond: float64(r.Max) / r.Window.Seconds(), Burst: r.Max}
 }
 
 func rateOf(r configs.Rate) ratelimit.Rate {
