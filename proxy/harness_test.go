@@ -44,6 +44,7 @@ type house struct {
 	filters  atomic.Int32 // opened filters that are not closed
 	opened   atomic.Int32 // all filters that were ever opened
 	fault    atomic.Int32 // proxy.Fault of the visit that ended last
+	unserved atomic.Int32 // visits that found no broker
 	guests   guestbook
 	asked    filters.Credentials // at the last login, if the test knows anybody
 	panics   int                 // ERROR lines that the test expects

@@ -207,6 +207,10 @@ func TestBrokerOutOfReach(t *testing.T) {
 				}
 				client.ExpectClose("The connection ends.")
 				h.expectEnd("refused backend_unavailable")
+				h.wait()
+				if h.unserved.Load() != 1 {
+					t.Error("nobody was told that the visit had no broker")
+				}
 			})
 		})
 	}

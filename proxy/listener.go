@@ -101,6 +101,9 @@ func (l *Listener) admit(raw net.Conn) {
 
 // left takes back what admit has given c.
 func (l *Listener) left(c *conn, e *ending) {
+	if e.end == EndBackend || e.end == EndNoSeat {
+		c.visit.Unserved()
+	}
 	c.visit.Leave(time.Now(), e.fault())
 	l.server.sessions.remove(c) // last, so that Shutdown waits for it
 	l.open.Add(-1)

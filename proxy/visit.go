@@ -29,6 +29,9 @@ type Visit interface {
 	// Enter is asked when it has proved to be true.
 	Enter(now time.Time, n Newcomer) *Refusal
 
+	// Unserved says that there was no broker for it, before it leaves.
+	Unserved()
+
 	Leave(now time.Time, f Fault)
 }
 

@@ -47,6 +47,8 @@ func (g *guest) Enter(_ time.Time, n proxy.Newcomer) *proxy.Refusal {
 	return g.enter(n)
 }
 
+func (g *guest) Unserved() { g.h.unserved.Add(1) }
+
 func (g *guest) Leave(_ time.Time, f proxy.Fault) {
 	if g.gone {
 		g.h.t.Error("a visit ends twice")
@@ -177,6 +179,9 @@ func TestSeats(t *testing.T) {
 		broker.Expect("One goes.", mqtttest.Disconnect(packets.V5, packets.Success))
 		broker.Close()
 		h.wait()
+		if n := h.unserved.Load(); n != 1 {
+			t.Errorf("%d visits had no broker, want 1", n)
+		}
 		h.session(packets.V5)
 	})
 }

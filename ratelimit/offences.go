@@ -141,6 +141,20 @@ func (b *Bans) Offend(now time.Time, s Subject, o Offence) (Ban, bool) {
 	return entry.Ban, true
 }
 
+// forgive takes back the last offence of s that counts.
+func (b *Bans) forgive(s Subject, o Offence) {
+	s, _, err := s.canonical()
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c, ok := b.counts[b.hash(s, o)]; ok && len(c.times) > 0 {
+		c.times = c.times[:len(c.times)-1]
+		b.stamps--
+	}
+}
+
 // remember sets until when an automatic ban is remembered: twice as long again as it
 // has lasted, and at least for the time in which offences count.
 func (b *Bans) remember(entry *ban) {

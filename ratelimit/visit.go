@@ -137,6 +137,20 @@ func (g *Gate) acquaint(v *Visit) {
 	}
 }
 
+// Unserved says that there was no broker for the visitor: that it came is no offence.
+// Who waits for a broker to come back tries again and again.
+func (v *Visit) Unserved() {
+	if !v.in {
+		return
+	}
+	b, client := v.gate.bans, Subject{Client, v.entered.ClientID}
+	b.forgive(client, Flapping)
+	b.forgive(Subject{User, v.entered.Identity}, UserFlapping)
+	if v.entered.Taken {
+		b.forgive(client, Takeover)
+	}
+}
+
 // Leave ends the visit. The offence, if there was one, counts against who has
 // logged in or, before that, where the visitor has come from and whom it claimed to be.
 func (v *Visit) Leave(now time.Time, o Offence) {

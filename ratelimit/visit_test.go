@@ -361,6 +361,32 @@ func TestFlapping(t *testing.T) {
 	w.stay(home, "alice", "a")
 }
 
+// TestUnserved: while there is no broker, to try again is no offence, of the client nor of
+// its user, and who has one counts as ever.
+func TestUnserved(t *testing.T) {
+	w := newWorld(t, Limits{})
+	for range 20 {
+		v := w.visit(home)
+		v.Claim(w.now, "alice", "")
+		if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a", Taken: true}); refusal != "" {
+			t.Fatalf("the client of a broker that is away: %q", refusal)
+		}
+		v.Unserved()
+		v.Leave(w.now, "")
+	}
+	if w.gate.bans.stamps != 0 {
+		t.Errorf("%d offences are kept", w.gate.bans.stamps)
+	}
+	for range 3 {
+		w.stay(home, "alice", "a")
+	}
+	v, refusal := w.login(home, "alice", "a")
+	if refusal != Banned {
+		t.Errorf("the fourth time: %q", refusal)
+	}
+	v.Unserved() // it was refused, and did not count
+}
+
 // TestOthersIdentifier: to ask for a client identifier of somebody else counts against
 // nobody who has it.
 func TestOthersIdentifier(t *testing.T) {
