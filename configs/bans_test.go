@@ -17,6 +17,17 @@ func TestBans(t *testing.T) {
 		c.Limits.Takeovers != (BanRule{Max: 10, Window: time.Minute, Ban: time.Minute}) {
 		t.Errorf("defaults %+v %+v", c.Bans, c.Limits)
 	}
+	for per, want := range map[string]BanRule{
+		"max_connections_per_identity: 100":                            {Max: 3000, Window: time.Minute, Ban: time.Minute},
+		"max_connections_per_identity: 5000":                           {Max: maxOffences, Window: time.Minute, Ban: time.Minute},
+		"max_connections_per_identity: 0":                              {},
+		"max_connections_per_identity: 5000, user_flapping: {max: 7}":  {Max: 7, Window: time.Minute, Ban: time.Minute},
+		"max_connections_per_identity: 1, user_flapping: {window: 2m}": {Max: 30, Window: 2 * time.Minute, Ban: time.Minute},
+	} {
+		if got := mustParse(t, minimal+"limits: {"+per+"}").Limits.UserFlapping; got != want {
+			t.Errorf("%s: %+v, want %+v", per, got, want)
+		}
+	}
 	c = mustParse(t, minimal+`limits:
   auth_failures: {max: 1, window: 2s, ban: 3h}
   protocol_errors: {max: 10000}

@@ -10,6 +10,9 @@ import (
 // method says otherwise.
 const certificateUsername = "${cert.cn}"
 
+// clientFlapping is how often a client may connect within a minute.
+const clientFlapping = 30
+
 // defaults is the configuration of an empty file: safe limits, the admin
 // address on loopback, and nothing that lets anybody in.
 func defaults() Config {
@@ -47,8 +50,8 @@ func defaults() Config {
 			SubscribeRate:             PublishRate{PerSecond: 10, Burst: 50, Action: ActionDelay},
 			AuthFailures:              BanRule{Max: 5, Window: time.Minute, Ban: 5 * time.Minute},
 			ProtocolErrors:            BanRule{Max: 20, Window: time.Minute, Ban: 5 * time.Minute},
-			Flapping:                  BanRule{Max: 30, Window: time.Minute, Ban: time.Minute},
-			UserFlapping:              BanRule{Max: 300, Window: time.Minute, Ban: time.Minute},
+			Flapping:                  BanRule{Max: clientFlapping, Window: time.Minute, Ban: time.Minute},
+			UserFlapping:              BanRule{Max: 10 * clientFlapping, Window: time.Minute, Ban: time.Minute},
 			Takeovers:                 BanRule{Max: 10, Window: time.Minute, Ban: time.Minute},
 		},
 		Admin: Admin{Address: "127.0.0.1:9883"},
@@ -81,7 +84,17 @@ func (c *Config) complete() {
 	}
 	c.completePayload()
 	c.completeQuotas()
+	c.completeUserFlapping()
 	c.Limits.complete()
+}
+
+// completeUserFlapping lets all clients that a user may have connect as often as any:
+// after a restart of the broker all of them come at once.
+func (c *Config) completeUserFlapping() {
+	l := &c.Limits
+	if !c.written("limits.user_flapping.max") {
+		l.UserFlapping.Max = min(clientFlapping*l.MaxConnectionsPerIdentity, maxOffences) // 0: of no number of clients
+	}
 }
 
 // complete grants subscriptions as Mosquitto does where only an acl_file decides.

@@ -305,6 +305,7 @@ limits:
   flow_timeout: 0
   auth_failures: {max: 0}
   flapping: {max: 0, window: 1s, ban: 0}
+  user_flapping: {max: 9}
 admin: {address: ":9883", token_file: key}
 strict: {log: [C3], off: [C12, C8]}
 `)
@@ -329,10 +330,11 @@ strict: {log: [C3], off: [C12, C8]}
 		"mqttward.yaml:23: limits.flow_timeout: 0 means no limit",
 		"mqttward.yaml:24: limits.auth_failures: 0 means no limit",
 		"mqttward.yaml:25: limits.flapping: 0 means no limit",
-		"mqttward.yaml:26: admin.address: no TLS: the token crosses the network in the clear",
-		"mqttward.yaml:27: strict.log[0]: C3 is not enforced: lets packets through that break it",
-		"mqttward.yaml:27: strict.off[0]: C12 is not enforced: lets packets through that break it",
-		"mqttward.yaml:27: strict.off[1]: C8 is not enforced: lets packets through that break it",
+		"mqttward.yaml:26: limits.user_flapping: max is below limits.max_connections_per_identity: bans a user whose clients all come back at once",
+		"mqttward.yaml:27: admin.address: no TLS: the token crosses the network in the clear",
+		"mqttward.yaml:28: strict.log[0]: C3 is not enforced: lets packets through that break it",
+		"mqttward.yaml:28: strict.off[0]: C12 is not enforced: lets packets through that break it",
+		"mqttward.yaml:28: strict.off[1]: C8 is not enforced: lets packets through that break it",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -90,6 +90,9 @@ func (w *warnings) limits() {
 			w.add(path, "0 means no limit")
 		}
 	}
+	if l := &w.config.Limits; l.UserFlapping.Max > 0 && l.UserFlapping.Max < l.MaxConnectionsPerIdentity {
+		w.add("limits.user_flapping", "max is below limits.max_connections_per_identity: bans a user whose clients all come back at once")
+	}
 }
 
 // permissions warns of secrets that every user of the machine may read.
