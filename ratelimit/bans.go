@@ -21,6 +21,15 @@ type Ban struct {
 	Until  time.Time `json:"until,omitzero"` // zero: until it is lifted; manual bans only
 	Manual bool      `json:"manual,omitempty"`
 	Times  int       `json:"times,omitempty"` // which one in a row this is; automatic bans only
+
+	// User is who has offended under a client identifier, and is kept out with it. Others
+	// may have the same one, at another time, and are not to pay.
+	User string `json:"user,omitempty"`
+}
+
+// of reports whether the ban keeps out who has the subject as user.
+func (b *Ban) of(user string) bool {
+	return b.Manual || b.User == short(user)
 }
 
 const (
@@ -169,9 +178,12 @@ func (b *Bans) Lift(s Subject) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for offence := range b.rules {
-		b.uncount(b.hash(s, offence))
+	for _, bans := range []map[Subject]*ban{b.inForce, b.remembered} {
+		if old, ok := bans[s]; ok {
+			b.uncountAll(s, old.User)
+		}
 	}
+	b.uncountAll(s, "")
 	return b.forget(s)
 }
 

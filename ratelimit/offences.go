@@ -115,6 +115,11 @@ func (b *Bans) SetRules(rules map[Offence]BanRule, e Exempt) {
 // Offend counts an offence of s, and returns the ban that it has led to, if it has.
 // Who is banned, exempt or empty is not counted.
 func (b *Bans) Offend(now time.Time, s Subject, o Offence) (Ban, bool) {
+	return b.offend(now, s, "", o)
+}
+
+// offend counts an offence of s, a client identifier in the hands of user.
+func (b *Bans) offend(now time.Time, s Subject, user string, o Offence) (Ban, bool) {
 	s, network, err := s.canonical()
 	if err != nil {
 		return Ban{}, false
@@ -126,11 +131,11 @@ func (b *Bans) Offend(now time.Time, s Subject, o Offence) (Ban, bool) {
 		return Ban{}, false
 	}
 	b.sweep(now)
-	if _, banned := b.inForce[s]; banned || !b.exceeds(now, b.hash(s, o), rule) {
+	if last, banned := b.inForce[s]; banned && last.of(user) || !b.exceeds(now, b.hash(s, user, o), rule) {
 		return Ban{}, false
 	}
-	entry := &ban{Ban: Ban{Subject: s, Reason: string(o), Since: now, Times: 1}, network: network}
-	if last, ok := b.remembered[s]; ok {
+	entry := &ban{Ban: Ban{Subject: s, Reason: string(o), Since: now, Times: 1, User: short(user)}, network: network}
+	if last, ok := b.remembered[s]; ok && last.of(user) {
 		entry.Times = min(last.Times+1, maxTimes)
 	}
 	entry.Until = now.Add(rule.lasts(entry.Times))
@@ -142,14 +147,14 @@ func (b *Bans) Offend(now time.Time, s Subject, o Offence) (Ban, bool) {
 }
 
 // forgive takes back the last offence of s that counts.
-func (b *Bans) forgive(s Subject, o Offence) {
+func (b *Bans) forgive(s Subject, user string, o Offence) {
 	s, _, err := s.canonical()
 	if err != nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c, ok := b.counts[b.hash(s, o)]; ok && len(c.times) > 0 {
+	if c, ok := b.counts[b.hash(s, user, o)]; ok && len(c.times) > 0 {
 		c.times = c.times[:len(c.times)-1]
 		b.stamps--
 	}
@@ -179,11 +184,12 @@ func (c *count) fresh(now time.Duration) int {
 	return before - len(c.times)
 }
 
-func (b *Bans) hash(s Subject, o Offence) uint64 {
+func (b *Bans) hash(s Subject, user string, o Offence) uint64 {
 	return maphash.Comparable(b.seed, struct {
 		Subject
 		Offence
-	}{s, o})
+		user string
+	}{s, o, short(user)})
 }
 
 // exceeds counts an offence, and reports whether these are more than rule allows;
@@ -233,6 +239,12 @@ func (b *Bans) uncount(hash uint64) {
 	if c, ok := b.counts[hash]; ok {
 		b.stamps -= len(c.times)
 		delete(b.counts, hash)
+	}
+}
+
+func (b *Bans) uncountAll(s Subject, user string) {
+	for offence := range b.rules {
+		b.uncount(b.hash(s, user, offence))
 	}
 }
 

@@ -14,7 +14,7 @@ func (b *Bans) Restore(now time.Time, bans []Ban) {
 			continue
 		}
 		entry := &ban{Ban: saved, network: network}
-		entry.Subject = subject
+		entry.Subject, entry.User = subject, short(saved.User)
 		b.rebase(now, &entry.Ban)
 		if !entry.over(now) {
 			b.forget(subject)

@@ -90,27 +90,27 @@ func (v *Visit) Enter(now time.Time, e Entry) Refusal {
 	g.usual.note(now, login{user: v.login.user, prefix: v.prefix})
 	client, user := Subject{Client, e.ClientID}, Subject{User, e.Identity}
 	switch {
-	case g.bans.shuts(now, client), g.bans.shuts(now, user),
-		g.bans.leads(now, client, Flapping), e.Taken && g.bans.leads(now, client, Takeover),
-		g.bans.leads(now, user, UserFlapping):
+	case g.bans.shuts(now, client, e.Identity), g.bans.shuts(now, user, ""),
+		g.bans.leads(now, client, e.Identity, Flapping), e.Taken && g.bans.leads(now, client, e.Identity, Takeover),
+		g.bans.leads(now, user, "", UserFlapping):
 		return Banned
 	}
 	return g.enter(v, e)
 }
 
-// shuts reports whether s, who has a name, is kept out even having proved who it is:
-// guesses that failed were not its own.
-func (b *Bans) shuts(now time.Time, s Subject) bool {
+// shuts reports whether s, who has a name or is in the hands of user, is kept out even
+// having proved who it is: guesses that failed were not its own.
+func (b *Bans) shuts(now time.Time, s Subject, user string) bool {
 	ban, ok := b.Find(now, s)
-	return ok && (ban.Manual || ban.Reason != string(AuthFailure))
+	return ok && ban.of(user) && (ban.Manual || ban.Reason != string(AuthFailure))
 }
 
 // leads reports whether an offence of s, if s has a name, leads to a ban.
-func (b *Bans) leads(now time.Time, s Subject, o Offence) bool {
+func (b *Bans) leads(now time.Time, s Subject, user string, o Offence) bool {
 	if s.Value == "" {
 		return false
 	}
-	_, banned := b.Offend(now, s, o)
+	_, banned := b.offend(now, s, user, o)
 	return banned
 }
 
@@ -143,11 +143,11 @@ func (v *Visit) Unserved() {
 	if !v.in {
 		return
 	}
-	b, client := v.gate.bans, Subject{Client, v.entered.ClientID}
-	b.forgive(client, Flapping)
-	b.forgive(Subject{User, v.entered.Identity}, UserFlapping)
+	b, user, client := v.gate.bans, v.entered.Identity, Subject{Client, v.entered.ClientID}
+	b.forgive(client, user, Flapping)
+	b.forgive(Subject{User, user}, "", UserFlapping)
 	if v.entered.Taken {
-		b.forgive(client, Takeover)
+		b.forgive(client, user, Takeover)
 	}
 }
 
@@ -159,7 +159,7 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 	switch {
 	case o == "":
 	case v.in && o == ProtocolError:
-		g.bans.leads(now, Subject{Client, v.entered.ClientID}, o)
+		g.bans.leads(now, Subject{Client, v.entered.ClientID}, v.entered.Identity, o)
 	default:
 		if v.prefix.IsValid() {
 			g.bans.Offend(now, Subject{Network, v.prefix.String()}, o)
@@ -169,7 +169,7 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 		case v.known:
 			g.guessesLeft().Charge(now, v.login)
 		default:
-			g.bans.leads(now, Subject{User, v.login.user}, o)
+			g.bans.leads(now, Subject{User, v.login.user}, "", o)
 		}
 	}
 }

@@ -387,6 +387,53 @@ func TestUnserved(t *testing.T) {
 	v.Unserved() // it was refused, and did not count
 }
 
+// TestNobodyBansOthers: a client identifier belongs to who has it at the time. That
+// somebody offends under it keeps nobody else out who has it later.
+func TestNobodyBansOthers(t *testing.T) {
+	w := newWorld(t, Limits{})
+	flaps := func(user string) (last Refusal) {
+		for range 4 {
+			v, refusal := w.login(home, user, "plc-1")
+			if last = refusal; refusal == "" {
+				v.Leave(w.now, ProtocolError)
+			}
+		}
+		return last
+	}
+	if got := flaps("mallory"); got != Banned {
+		t.Errorf("mallory as plc-1: %q", got)
+	}
+	w.stay(away, "alice", "plc-1")
+	ban := Ban{Subject: Subject{Client, "plc-1"}, Reason: "flapping", Since: start, Until: start.Add(5 * time.Minute), Times: 1, User: "mallory"}
+	if list := w.gate.bans.List(w.now); len(list) != 1 || list[0] != ban {
+		t.Errorf("banned %+v", list)
+	}
+	restarted := newWorld(t, Limits{})
+	restarted.gate.bans.Restore(w.now, w.gate.bans.List(w.now))
+	restarted.stay(away, "alice", "plc-1")
+	if _, refusal := restarted.login(away, "mallory", "plc-1"); refusal != Banned {
+		t.Errorf("mallory as plc-1 after a restart: %q", refusal)
+	}
+	if !w.gate.bans.Lift(Subject{Client, "plc-1"}) {
+		t.Error("what is listed cannot be lifted")
+	}
+	w.stay(home, "mallory", "plc-1")
+	if got := flaps("alice"); got != Banned {
+		t.Errorf("alice as plc-1: %q", got)
+	}
+	w.now = w.now.Add(6 * time.Minute)
+	flaps("mallory")
+	if list := w.gate.bans.List(w.now); len(list) != 1 || list[0].User != "mallory" || list[0].Times != 1 {
+		t.Errorf("after alice's ban: %+v", list)
+	}
+	if err := w.gate.bans.Put(w.now, Ban{Subject: Subject{Client, "plc-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, refusal := w.login(home, "alice", "plc-1"); refusal != Banned {
+		t.Errorf("what an operator has banned: %q", refusal)
+	}
+}
+
 // TestOthersIdentifier: to ask for a client identifier of somebody else counts against
 // nobody who has it.
 func TestOthersIdentifier(t *testing.T) {

@@ -139,7 +139,11 @@ all of it.`,
 			if !b.Manual {
 				by, times = "rule", fmt.Sprint(b.Times)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", app.Printable(string(b.Kind)), app.Printable(b.Value), by, times, clock(b.Since), clock(b.Until), app.Printable(b.Reason))
+			reason := b.Reason
+			if b.User != "" {
+				reason += " of " + b.User
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", app.Printable(string(b.Kind)), app.Printable(b.Value), by, times, clock(b.Since), clock(b.Until), app.Printable(reason))
 		}
 		return table.Flush()
 	})
