@@ -1,6 +1,26 @@
 package ratelimit
 
-import "time"
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Lasting returns the bans of the list that are to outlast a restart. Those are not that
+// make exceptions for who has logged in before: after a restart nobody knows who has,
+// and a name that somebody else guesses at would be locked to its owner.
+func (g *Gate) Lasting(now time.Time) []Ban {
+	return slices.DeleteFunc(g.bans.List(now), func(b Ban) bool {
+		switch {
+		case b.Manual:
+			return false
+		case b.Kind == User:
+			return b.Reason == string(AuthFailure)
+		}
+		network, err := netip.ParsePrefix(b.Value)
+		return b.Kind == Network && err == nil && g.known.has(now, network)
+	})
+}
 
 // Restore puts bans in force again that List returned before a restart. SetRules
 // comes first. Those that are over or exempt stay away. If the clock was set back

@@ -387,6 +387,37 @@ func TestUnserved(t *testing.T) {
 	v.Unserved() // it was refused, and did not count
 }
 
+// TestLasting: a restart lets in those whom a ban has let in before it.
+func TestLasting(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	w.stay(home, "bob", "b")
+	for _, addr := range []string{home, away} {
+		for i := range 4 {
+			w.guess(addr, "user"+strconv.Itoa(i))
+		}
+	}
+	for i := range 4 {
+		w.guess("203.0.113."+strconv.Itoa(i), "alice")
+		w.login(home, "bob", "b")
+	}
+	if err := w.gate.bans.Put(w.now, Ban{Subject: Subject{User, "eve"}}); err != nil {
+		t.Fatal(err)
+	}
+	restarted := newWorld(t, Limits{})
+	restarted.gate.bans.Restore(w.now, w.gate.Lasting(w.now))
+	restarted.stay(home, "alice", "a")
+	if _, refusal := restarted.login(home, "bob", "b"); refusal != Banned {
+		t.Errorf("a client that flaps: %q", refusal)
+	}
+	if _, refusal := restarted.gate.Admit(w.now, netip.MustParseAddr(away)); refusal != Banned {
+		t.Errorf("where only guesses come from: %q", refusal)
+	}
+	if n := len(w.gate.bans.List(w.now)) - len(restarted.gate.bans.List(w.now)); n != 2 {
+		t.Errorf("%d bans are gone, want those of the name and of the home", n)
+	}
+}
+
 // TestNobodyBansOthers: a client identifier belongs to who has it at the time. That
 // somebody offends under it keeps nobody else out who has it later.
 func TestNobodyBansOthers(t *testing.T) {

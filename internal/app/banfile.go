@@ -125,7 +125,7 @@ func saveBans(path string, list []ratelimit.Ban) error {
 // keepBans sweeps the bans and saves them when they have changed, until ctx ends and
 // once more then.
 func (a *App) keepBans(ctx context.Context) {
-	k := banKeeper{bans: a.shared.bans}
+	k := banKeeper{bans: a.shared.bans, list: a.shared.gate.Lasting}
 	failed := rate.Sometimes{Interval: warnEvery}
 	next := time.NewTimer(saveEvery)
 	defer next.Stop()
@@ -147,6 +147,7 @@ func (a *App) keepBans(ctx context.Context) {
 // banKeeper knows what was saved.
 type banKeeper struct {
 	bans    *ratelimit.Bans
+	list    func(now time.Time) []ratelimit.Ban
 	path    string
 	version uint64
 }
@@ -157,7 +158,7 @@ func (k *banKeeper) save(now time.Time, path string) error {
 	if path == "" || path == k.path && version == k.version || k.path == "" && version == 0 {
 		return nil
 	}
-	if err := saveBans(path, k.bans.List(now)); err != nil {
+	if err := saveBans(path, k.list(now)); err != nil {
 		return err
 	}
 	k.path, k.version = path, version

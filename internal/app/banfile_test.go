@@ -225,7 +225,8 @@ limits: {flapping: {max: 1, window: 1m, ban: 1h}}
 bans: {file: bans.json, exempt: {networks: [10.0.0.0/8], users: [admin]}}
 `
 
-// TestBansRestart: bans outlast a restart, but for those of who is exempt now.
+// TestBansRestart: bans outlast a restart, but for those of who is exempt now, and of names
+// that others have guessed at: their owners would not be known after it.
 func TestBansRestart(t *testing.T) {
 	path := write(t, withBans)
 	file := filepath.Join(filepath.Dir(path), "bans.json")
@@ -248,12 +249,15 @@ func TestBansRestart(t *testing.T) {
 			if until = ban.Until; !ok {
 				t.Error("the rule of the configuration is not in force")
 			}
+			for range 6 {
+				a.shared.bans.Offend(time.Now(), ratelimit.Subject{Kind: ratelimit.User, Value: "bob"}, ratelimit.AuthFailure)
+			}
 			if a.shared.bans.Put(time.Now(), manual("admin")) == nil {
 				t.Error("who is exempt by the configuration was banned")
 			}
 		}
 		list := a.shared.bans.List(time.Now())
-		if want := []int{2, 2, 1}[i]; len(list) != want || list[0].Value != "mallory" || !list[0].Until.Equal(until) {
+		if want := []int{3, 2, 1}[i]; len(list) != want || list[0].Value != "mallory" || !list[0].Until.Equal(until) {
 			t.Errorf("start %d: %+v, until %v", i, list, until)
 		}
 		if err := a.Shutdown(); err != nil {
