@@ -18,8 +18,9 @@ import (
 // It queues without bound: who waits is a connection, and these are counted.
 type Turns struct {
 	mu       sync.Mutex
-	free     int
-	reserved int       // of the places, for the known
+	places   int
+	free     int       // of these; below zero: there were more before
+	reserved int       // for the known
 	known    list.List // of chan struct{}, closed by who gives the turn
 	strange  list.List // the last who came at the front
 	passed   int       // known who went before strangers who wait, in a row
@@ -32,7 +33,16 @@ const strangersTurn = 8
 const reserve = 4
 
 // NewTurns returns Turns for n ≥ 1 at once.
-func NewTurns(n int) *Turns { return &Turns{free: n, reserved: n / reserve} }
+func NewTurns(n int) *Turns { return &Turns{places: n, free: n, reserved: n / reserve} }
+
+// Resize lets n ≥ 1 at once from now on. Turns that have begun go on, and count.
+func (t *Turns) Resize(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.free += n - t.places
+	t.places, t.reserved = n, n/reserve
+	t.next()
+}
 
 // Take waits for a turn, which ends with Give. If ctx ends before, its error is
 // returned and there was no turn.
@@ -62,7 +72,7 @@ func (t *Turns) Take(ctx context.Context, known bool) error {
 func (t *Turns) Try(known bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.free == 0 || !known && t.free <= t.reserved {
+	if t.free <= 0 || !known && t.free <= t.reserved {
 		return false
 	}
 	t.free--

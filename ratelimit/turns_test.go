@@ -47,6 +47,38 @@ func TestTurnsOrder(t *testing.T) {
 	})
 }
 
+// TestTurnsResize: turns that have begun count when there are to be fewer, and who waits
+// goes on when there are more.
+func TestTurnsResize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := NewTurns(3)
+		for range 3 {
+			turns.Try(true)
+		}
+		turns.Resize(1)
+		for left := range 3 {
+			if turns.Try(true) {
+				t.Fatalf("a turn beside %d, want one at once", 3-left)
+			}
+			turns.Give()
+		}
+		if !turns.Try(true) || turns.Try(true) {
+			t.Error("want one at once")
+		}
+		order := await(t, turns, "s1", "k1")
+		turns.Resize(8)
+		synctest.Wait()
+		if len(order) != 2 {
+			t.Errorf("%d of two go on", len(order))
+		}
+		for i := range 5 {
+			if got, want := turns.Try(false), i < 3; got != want {
+				t.Errorf("stranger %d: %v", i+4, got)
+			}
+		}
+	})
+}
+
 // TestTurnsReserve: strangers leave a quarter of the places to the known, also those
 // of them who wait already.
 func TestTurnsReserve(t *testing.T) {

@@ -176,8 +176,8 @@ func (b *builder) keepOrMake(last *built) {
 		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
 			b.handshakes = last.handshakes
 		}
-		if old.Backends[0].MaxConnections == b.config.Backends[0].MaxConnections {
-			b.seats = last.seats
+		if b.config.Backends[0].MaxConnections > 0 {
+			b.seats = last.seats // see apply
 		}
 		b.inheritStaples(last)
 	}

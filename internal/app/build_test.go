@@ -50,6 +50,32 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 	}
 }
 
+// TestSeatsOverReload: who is at the broker when its limit changes counts.
+func TestSeatsOverReload(t *testing.T) {
+	config := strings.Replace(policy, `1883"}]`, `1883"}], max_connections: 3`, 1)
+	a, path := startApp(t, config)
+	seats := a.current.Load().policies[0].Seats
+	for range 3 {
+		seats.Try(true)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(config, "max_connections: 3", "max_connections: 2", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	now := a.current.Load().policies[0].Seats
+	for left := 3; left > 1; left-- {
+		if now.Try(true) {
+			t.Fatalf("a connection to a broker that takes 2 and has %d", left)
+		}
+		seats.Give()
+	}
+	if !now.Try(true) {
+		t.Error("no connection to a broker that takes 2 and has one")
+	}
+}
+
 // TestListenersHaveTheirMethods: what lets clients in on one listener does not
 // on another.
 func TestListenersHaveTheirMethods(t *testing.T) {
