@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -74,6 +75,21 @@ func TestPingPong(t *testing.T) {
 	}
 	p.refused5(t, same(), byte(packets.Banned))
 	last.publishes(t, "a", 0)
+	p.connect5(t, connection("alice"))
+}
+
+// TestOutageIsNoFlapping: who tries again and again while the broker is away is let in
+// when it is back.
+func TestOutageIsNoFlapping(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	p := startProxy(t, settings{broker: b.address(), limits: "{flapping: {max: 3, window: 1h, ban: 1h}, user_flapping: {max: 3, window: 1h, ban: 1h}, connect_timeout: 60s}"})
+	b.stop(t, syscall.SIGKILL)
+	for i := range 10 {
+		p.refused5(t, connection("alice"), byte(packets.ServerUnavailable))
+		p.awaitMetric(t, refusals("backend_unavailable"), float64(i+1))
+	}
+	b.restart(t)
 	p.connect5(t, connection("alice"))
 }
 

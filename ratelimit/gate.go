@@ -59,7 +59,7 @@ const (
 	maxPrefixes = 1 << 16
 
 	maxKnown = 1 << 16
-	knownFor = 7 * 24 * time.Hour // since somebody last logged in
+	knownFor = 7 * 24 * time.Hour // since somebody was last logged in
 )
 
 // Gate admits connections by their source, before anything is spent on them, and

@@ -86,8 +86,7 @@ func (g *Gate) guessesLeft() *Keyed[login] {
 // now; that it is known stays.
 func (v *Visit) Enter(now time.Time, e Entry) Refusal {
 	g := v.gate
-	g.known.note(now, v.prefix)
-	g.usual.note(now, login{user: v.login.user, prefix: v.prefix})
+	g.meet(now, v)
 	client, user := Subject{Client, e.ClientID}, Subject{User, e.Identity}
 	switch {
 	case g.bans.shuts(now, client, e.Identity), g.bans.shuts(now, user, ""),
@@ -96,6 +95,12 @@ func (v *Visit) Enter(now time.Time, e Entry) Refusal {
 		return Banned
 	}
 	return g.enter(v, e)
+}
+
+// meet remembers who has proved who it is.
+func (g *Gate) meet(now time.Time, v *Visit) {
+	g.known.note(now, v.prefix)
+	g.usual.note(now, login{user: v.login.user, prefix: v.prefix})
 }
 
 // shuts reports whether s, who has a name or is in the hands of user, is kept out even
@@ -156,6 +161,9 @@ func (v *Visit) Unserved() {
 func (v *Visit) Leave(now time.Time, o Offence) {
 	g := v.gate
 	g.leave(v)
+	if v.in { // who stays for weeks comes back as known, too
+		g.meet(now, v)
+	}
 	switch {
 	case o == "":
 	case v.in && o == ProtocolError:

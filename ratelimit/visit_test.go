@@ -152,6 +152,21 @@ func TestKnownIsForgotten(t *testing.T) {
 	}
 }
 
+// TestWhoStaysIsKnown: a session may last longer than anything is remembered, and its
+// client is known when it has to come again.
+func TestWhoStaysIsKnown(t *testing.T) {
+	w := newWorld(t, Limits{})
+	v := w.stay(home, "alice", "a")
+	w.now = w.now.Add(3 * knownFor)
+	v.Leave(w.now, "")
+	if v = w.visit(home); !v.Known() {
+		t.Error("the address is a stranger's")
+	}
+	if v.Claim(w.now, "alice", ""); !v.Known() {
+		t.Error("alice is a stranger at home")
+	}
+}
+
 // TestLockedName: guesses from anywhere lock a name, but not where its owner is.
 func TestLockedName(t *testing.T) {
 	w := newWorld(t, Limits{})
