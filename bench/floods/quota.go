@@ -7,8 +7,8 @@ import (
 )
 
 // quota is how many packets of an attack the proxy's limits let through in so
-// many seconds, given that so many logins were accepted. It is unlimited where
-// no limit is configured.
+// many seconds, given that so many logins were accepted or not answered. It is
+// unlimited where no limit is configured.
 type quota func(a *attack, l *configs.Limits, seconds float64, accepted int64) float64
 
 var unlimited = math.Inf(1)
