@@ -65,5 +65,7 @@ func oversized(_ *attack, _ *configs.Limits, _ float64, accepted int64) float64 
 	return float64(accepted)
 }
 
-// everyPacket is for packets of which no limit knows.
-func everyPacket(*attack, *configs.Limits, float64, int64) float64 { return unlimited }
+// everyPacket is for packets that are no messages.
+func everyPacket(a *attack, l *configs.Limits, seconds float64, accepted int64) float64 {
+	return float64(accepted) + places(a, l)*bucket(l.PacketRate.PerSecond, float64(l.PacketRate.Burst), seconds)
+}
