@@ -57,7 +57,7 @@ func (s *site) attempt(ctx context.Context, a *attack, proxied bool, d time.Dura
 	r.Arrived = arrivals(m.value(brokerReceived)-t.received-int(honest.packets.Load()), int(honest.unanswered.Load()))
 	r.Retained, r.Subscriptions, r.Away = m.value(brokerRetained), m.value(brokerSubs), m.value(brokerAway)
 	if a != nil && proxied {
-		r.Quota = a.quota(a, &s.limits, time.Since(began).Seconds(), r.Attackers.Logins)
+		r.Quota = a.quota(a, &s.limits, time.Since(began).Seconds(), r.Attackers.Logins+r.Attackers.Unanswered)
 	}
 	return r, nil
 }
