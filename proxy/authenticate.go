@@ -82,7 +82,7 @@ func (c *conn) credentials() filters.Credentials {
 		Certificate: c.sess.Certificate,
 		RemoteAddr:  c.remote.Addr(),
 		Listener:    c.sess.Listener,
-		Known:       c.visit.Known(),
+		Rank:        c.visit.Rank(),
 	}
 }
 

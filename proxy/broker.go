@@ -65,7 +65,7 @@ func (c *conn) sit() error {
 	if c.policy.Seats == nil {
 		return nil
 	}
-	if !c.policy.Seats.Try(c.visit.Known()) {
+	if !c.policy.Seats.Try(c.visit.Rank()) {
 		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: errors.New("backends[].max_connections is reached")}
 	}
 	c.seated = true

@@ -11,13 +11,13 @@ import (
 type Visit struct {
 	gate            *Gate
 	prefix, network netip.Prefix // of where it comes from; invalid for a Unix socket
-	known           bool         // somebody or, once that is claimed, who it claims to be has logged in from there before
-	stranger        bool         // it counts as one
-	banned          bool         // the prefix, when it came
-	user            string       // who it claims to be
-	guess           *Bucket      // of that login, from which a token was taken; nil: none
-	in              bool         // it has logged in,
-	entered         Entry        // as this
+	rank            int
+	stranger        bool    // it counts as one: nobody has logged in from there, nor has it
+	banned          bool    // the prefix, when it came
+	user            string  // who it claims to be
+	guess           *Bucket // of that login, from which a token was taken; nil: none
+	in              bool    // it has logged in,
+	entered         Entry   // as this
 }
 
 // login is who logs in from where.
@@ -42,9 +42,11 @@ const (
 	memoryForNone      = 0.95
 )
 
-// Known reports whether the visit is to go first where connections wait: somebody
-// has logged in from the same prefix or, once that is claimed, the same user has.
-func (v *Visit) Known() bool { return v.known }
+// Rank is that of the visit where connections wait. It is Known if somebody has logged
+// in from the same prefix or, once that is claimed, the same user has.
+func (v *Visit) Rank() int { return v.rank }
+
+func (v *Visit) known() bool { return v.rank == Known }
 
 // Claim looks at who the visitor claims to be, before anything is spent on whether
 // that is true. Certified says that it has shown a certificate that is.
@@ -57,18 +59,22 @@ func (v *Visit) Claim(now time.Time, user string, certified bool) Refusal {
 	g := v.gate
 	v.user = user
 	from := login{user, v.prefix}
-	v.known = certified || g.usual.has(now, from)
+	if certified || g.usual.has(now, from) {
+		v.rank = Known
+	} else {
+		v.rank = min(v.rank, Stranger)
+	}
 	ban, locked := g.bans.Find(now, Subject{User, user})
 	most := memoryForStrangers
-	if v.known {
+	if v.known() {
 		most = memoryForKnown
 	}
 	switch {
-	case locked && (ban.Manual || !v.known), v.banned && !v.known:
+	case locked && (ban.Manual || !v.known()), v.banned && !v.known():
 		return Banned
 	case g.memory() > most:
 		return Busy
-	case v.known && !certified && !v.takeGuess(now, from):
+	case v.known() && !certified && !v.takeGuess(now, from):
 		return Banned
 	}
 	return ""
@@ -163,7 +169,7 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 		if v.prefix.IsValid() {
 			g.bans.Offend(now, Subject{Network, v.prefix.String()}, o)
 		}
-		if o == AuthFailure && !v.known {
+		if o == AuthFailure && !v.known() {
 			g.bans.leads(now, Subject{User, v.user}, o)
 		}
 	}

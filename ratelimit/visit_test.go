@@ -87,7 +87,7 @@ func (w *world) guess(addr, user string) Refusal {
 	return ""
 }
 
-// TestStrangersLeaveRoom: whatever strangers do, those who are known find a quarter
+// TestStrangersLeaveRoom: whatever strangers do, those who are known find an eighth
 // of the connections, and of their rate.
 func TestStrangersLeaveRoom(t *testing.T) {
 	w := newWorld(t, Limits{Total: 40, Rate: Rate{PerSecond: 10, Burst: 20}})
@@ -101,12 +101,42 @@ func TestStrangersLeaveRoom(t *testing.T) {
 			refusals[refusal]++
 		}
 	}
-	if admitted != 30 || refusals[Reserved] == 0 || refusals[ConnectRate] == 0 {
-		t.Errorf("%d strangers are in, want 30; refused %v", admitted, refusals)
+	if admitted != 35 || refusals[Reserved] == 0 || refusals[ConnectRate] == 0 {
+		t.Errorf("%d strangers are in, want 35; refused %v", admitted, refusals)
 	}
-	for i := range 6 { // a quarter of the burst, and what came in the meantime
-		if v := w.visit(home); !v.Known() || v.Claim(w.now, "alice", false) != "" {
+	for i := range 5 {
+		if v := w.visit(home); !v.known() || v.Claim(w.now, "alice", false) != "" {
 			t.Fatalf("connection %d of the known", i+1)
+		}
+	}
+}
+
+// TestCrowdsLeaveRoom: strangers of another network find room, in the rate and in the
+// number, that a crowd from one network does not.
+func TestCrowdsLeaveRoom(t *testing.T) {
+	for limits, refused := range map[Limits]Refusal{
+		{Rate: Rate{PerSecond: 1e-6, Burst: 80}}: ConnectRate,
+		{Total: 80}:                              Reserved,
+	} {
+		w := newWorld(t, limits)
+		admitted, why := 0, Refusal("")
+		for i := range 100 {
+			_, refusal := w.gate.Admit(w.now, netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+			if refusal == "" {
+				admitted++
+			}
+			why = refusal
+		}
+		if admitted != 60 || why != refused {
+			t.Errorf("%+v: %d of 80 are for a crowd; then %q", limits, admitted, why)
+		}
+		for i := range 10 {
+			if v := w.visit("198.51.100." + strconv.Itoa(i)); v.Rank() != Stranger {
+				t.Errorf("stranger %d has rank %d", i, v.Rank())
+			}
+		}
+		if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr("198.51.100.99")); refusal != refused {
+			t.Errorf("%+v: the eleventh stranger: %q", limits, refusal)
 		}
 	}
 }
@@ -132,22 +162,22 @@ func TestKnownIsForgotten(t *testing.T) {
 	for after, want := range map[time.Duration]bool{0: true, knownFor - 1: true, knownFor: false} {
 		w.now = start.Add(after)
 		v := w.visit(home)
-		if v.Known() != want {
-			t.Errorf("%v after: known %v", after, v.Known())
+		if v.known() != want {
+			t.Errorf("%v after: known %v", after, v.known())
 		}
-		if v.Claim(w.now, "alice", false); v.Known() != want {
-			t.Errorf("%v after, as alice: known %v", after, v.Known())
+		if v.Claim(w.now, "alice", false); v.known() != want {
+			t.Errorf("%v after, as alice: known %v", after, v.known())
 		}
 	}
 	w.now = start
 	v := w.visit(home)
-	if v.Claim(w.now, "bob", false) != "" || v.Known() {
+	if v.Claim(w.now, "bob", false) != "" || v.known() {
 		t.Error("bob is known where alice is")
 	}
-	if v = w.visit(away); v.Claim(w.now, "alice", false) != "" || v.Known() {
+	if v = w.visit(away); v.Claim(w.now, "alice", false) != "" || v.known() {
 		t.Error("alice is known where she has never been")
 	}
-	if v.Claim(w.now, "alice", true); !v.Known() {
+	if v.Claim(w.now, "alice", true); !v.known() {
 		t.Error("who has a certificate is not known")
 	}
 }

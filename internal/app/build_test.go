@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // TestReloadKeepsWhatCounts: what did not change keeps its state, the rest is
@@ -31,7 +32,7 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 	}
 	first := loaded(policy+limits, nil)
 	got := 0
-	for first.policies[0].Handshakes.Try(true) {
+	for first.policies[0].Handshakes.Try(ratelimit.Known) {
 		got++
 	}
 	if got != 7 {
