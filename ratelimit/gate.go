@@ -92,6 +92,7 @@ type Gate struct {
 	prefixes    map[netip.Prefix]int // open connections; none is zero
 	networks    map[netip.Prefix]int // of strangers; none is zero
 	identities  map[string]int       // of who has logged in; none is zero
+	claims      map[claim]int        // of who is logging in; none is zero
 	rate        *Bucket
 	prefixRate  *Keyed[netip.Prefix]
 	networkRate *Keyed[netip.Prefix]
@@ -109,7 +110,7 @@ func NewGate(limits Limits, bans *Bans, memory func() float64) *Gate {
 		known:    newRecent[netip.Prefix](maxKnown, knownFor),
 		usual:    newRecent[login](maxKnown, knownFor),
 		few:      NewKeyed[netip.Prefix](fewStrangers, maxPrefixes),
-		prefixes: make(map[netip.Prefix]int), networks: make(map[netip.Prefix]int), identities: make(map[string]int),
+		prefixes: make(map[netip.Prefix]int), networks: make(map[netip.Prefix]int), identities: make(map[string]int), claims: make(map[claim]int),
 	}
 	g.SetLimits(limits)
 	return g

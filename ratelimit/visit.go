@@ -16,6 +16,7 @@ type Visit struct {
 	banned          bool    // the prefix, when it came
 	user            string  // who it claims to be
 	guess           *Bucket // of that login, from which a token was taken; nil: none
+	claims          bool    // it is being found out whether that is true
 	in              bool    // it has logged in,
 	entered         Entry   // as this
 }
@@ -25,6 +26,16 @@ type login struct {
 	user   string
 	prefix netip.Prefix
 }
+
+// claim is a login in progress. What strangers claim is not in the way of the user.
+type claim struct {
+	user  string
+	known bool
+}
+
+// maxClaims is how many logins of one user may be in progress. Who is refused then has
+// cost nothing yet, and the next has not long to wait.
+const maxClaims = 8
 
 // Entry is somebody who has logged in.
 type Entry struct {
@@ -76,8 +87,31 @@ func (v *Visit) Claim(now time.Time, user string, certified bool) Refusal {
 		return Busy
 	case v.known() && !certified && !v.takeGuess(now, from):
 		return Banned
+	case !g.claim(v):
+		return Busy
 	}
 	return ""
+}
+
+// claim counts a login in progress, if there are not too many of the user.
+func (g *Gate) claim(v *Visit) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := claim{v.user, v.known()}
+	if c.user != "" && g.claims[c] >= maxClaims {
+		return false
+	}
+	g.claims[c]++
+	v.claims = true
+	return true
+}
+
+// decided is called when the login is over. The caller holds g.mu.
+func (g *Gate) decided(v *Visit) {
+	if v.claims {
+		v.claims = false
+		less(g.claims, claim{v.user, v.known()})
+	}
 }
 
 // takeGuess takes what Enter gives back.
@@ -136,6 +170,7 @@ func (g *Gate) enter(v *Visit, e Entry) Refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.acquaint(v)
+	g.decided(v)
 	if e.Identity != "" && !e.Taken && reached(g.limits.PerIdentity, g.identities[e.Identity]) {
 		return MaxConnectionsPerIdentity
 	}
@@ -183,6 +218,7 @@ func (g *Gate) leave(v *Visit) {
 		less(g.prefixes, v.prefix)
 	}
 	g.acquaint(v)
+	g.decided(v)
 	if v.in {
 		less(g.identities, v.entered.Identity)
 	}

@@ -375,6 +375,39 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
+// TestLoginsInProgress: one user has only so many at once, so that others' do not wait
+// for them all, and those of strangers are not in the way of the user.
+func TestLoginsInProgress(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	var crowd []*Visit
+	for i := range maxClaims {
+		v := w.visit("203.0.113." + strconv.Itoa(i))
+		if refusal := v.Claim(w.now, "alice", false); refusal != "" {
+			t.Fatalf("login %d: %q", i+1, refusal)
+		}
+		crowd = append(crowd, v)
+	}
+	if _, refusal := w.login(away, "alice", "b"); refusal != Busy {
+		t.Errorf("one more: %q", refusal)
+	}
+	for range maxClaims + 1 {
+		if v := w.visit(away); v.Claim(w.now, "", false) != "" {
+			t.Error("nobody in particular has too many")
+		}
+	}
+	w.stay(home, "alice", "b")
+	w.stay(away, "bob", "c")
+	crowd[0].Enter(w.now, Entry{Identity: "alice", ClientID: "d"})
+	crowd[1].Leave(w.now, "")
+	for i := range 3 {
+		v := w.visit("203.0.113." + strconv.Itoa(100+i))
+		if refusal := v.Claim(w.now, "alice", false); (refusal == Busy) != (i == 2) {
+			t.Errorf("login %d after two are over: %q", i+1, refusal)
+		}
+	}
+}
+
 // TestMemory is refused to strangers first, then to those who are known, and in the
 // end to everybody before anything is spent.
 func TestMemory(t *testing.T) {
@@ -416,8 +449,8 @@ func TestNothingStays(t *testing.T) {
 		}
 	}
 	g := w.gate
-	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities) != 0 {
-		t.Errorf("%d open, %d strangers, prefixes %v, networks %v, identities %v", g.open, g.strangers, g.prefixes, g.networks, g.identities)
+	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities)+len(g.claims) != 0 {
+		t.Errorf("%d claims, %d open, %d strangers, prefixes %v, networks %v, identities %v", len(g.claims), g.open, g.strangers, g.prefixes, g.networks, g.identities)
 	}
 	for _, b := range g.guesses.buckets {
 		if n := b.holders.Load(); n != 0 {
