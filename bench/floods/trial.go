@@ -15,7 +15,7 @@ const (
 
 	// How long what is left of an attack may take to go, at least and at most.
 	shortest = 2 * time.Second
-	longest  = 2 * time.Minute
+	longest  = time.Minute
 )
 
 // trial is a new broker, with a new proxy in front of it or without.
