@@ -128,3 +128,19 @@ func TestBackendConnections(t *testing.T) {
 	p.awaitMetric(t, "mqttward_connections", 1)
 	p.connect5(t, connection("carol"))
 }
+
+// TestForsaken: who floods and leaves holds no place for as long as the rest of the
+// flood would take.
+func TestForsaken(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	p := startProxy(t, settings{broker: b.address(), limits: "{publish_rate: {rate: 1, burst: 1}, packet_timeout: 1s, connect_timeout: 60s}"})
+	conn := p.dial(t, true)
+	send(connectOf("alice"))(conn)
+	readFull(t, conn, make([]byte, 4))
+	for range 1000 { // a quarter of an hour
+		send(packets.AppendPublish(nil, packets.V5, 0, []byte("a"), 0, nil, nil, 0))(conn)
+	}
+	_ = conn.Close()
+	p.awaitMetric(t, `mqttward_sessions_ended_total{reason="client_closed"}`, 1)
+}

@@ -101,7 +101,8 @@ type Credentials struct {
 	RemoteAddr  netip.Addr        // of the client, behind any PROXY header
 	Listener    string            // the configured name of the listener
 
-	Known bool // it has been here before, and goes first where logins wait
+	Rank int         // of the client where logins wait: the higher go first
+	Left func() bool // reports whether the client has gone meanwhile; nil: nobody knows
 }
 
 // Dialogue is one run of MQTT 5.0 enhanced authentication (section 4.12). One

@@ -236,11 +236,11 @@ func TestSilenceTakesNoSlot(t *testing.T) {
 func TestNoHandshakeSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := ratelimit.NewTurns(1)
-		slots.Try(false) // a handshake on another listener
+		slots.Try(ratelimit.Stranger) // a handshake on another listener
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
 		receive(t, h, visitor{"", say(clientHello(t)), handshakeTimeout, "refused tls_handshake", proxy.NoFault})
-		if slots.Try(true) {
+		if slots.Try(ratelimit.Known) {
 			t.Error("the other listener's slot was given back")
 		}
 	})

@@ -19,6 +19,9 @@ func (c *conn) accept() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
+	if c.wire.left() { // before anybody works for it
+		return &ending{end: EndEarly}
+	}
 	fingerprint, _ := filters.CertificateValue(c.sess.Certificate, "cert.fingerprint")
 	if r := c.visit.Claim(time.Now(), string(c.connect.Username), fingerprint); r != nil {
 		return r.ending()

@@ -82,7 +82,8 @@ func (c *conn) credentials() filters.Credentials {
 		Certificate: c.sess.Certificate,
 		RemoteAddr:  c.remote.Addr(),
 		Listener:    c.sess.Listener,
-		Known:       c.visit.Known(),
+		Rank:        c.visit.Rank(),
+		Left:        c.wire.left,
 	}
 }
 
@@ -95,7 +96,12 @@ func (c *conn) notAuthenticated(method string, err error) *ending {
 	e := protocolEnding(err, EndCredentials)
 	outcome := "refused"
 	switch e.code {
-	case packets.ServerUnavailable, packets.ServerBusy:
+	case packets.ServerBusy:
+		if c.wire.left() {
+			return &ending{end: EndEarly}
+		}
+		e.end, outcome = EndAuthDown, "unavailable"
+	case packets.ServerUnavailable:
 		e.end, outcome = EndAuthDown, "unavailable"
 	case packets.UnspecifiedError: // no *packets.Error: something broke
 		e.code, e.end, outcome = packets.ServerUnavailable, EndAuthDown, "unavailable"

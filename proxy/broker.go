@@ -60,12 +60,16 @@ func refusalText(ack *packets.Packet) string {
 	return ack.Reason.String() // a broker that we have been told to be lax with
 }
 
-// sit takes one of the connections that the broker has for us.
+// sit takes one of the connections that the broker has for us, for a client that is
+// still there.
 func (c *conn) sit() error {
+	if c.wire.left() {
+		return &ending{end: EndEarly}
+	}
 	if c.policy.Seats == nil {
 		return nil
 	}
-	if !c.policy.Seats.Try(c.visit.Known()) {
+	if !c.policy.Seats.Try(c.visit.Rank()) {
 		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: errors.New("backends[].max_connections is reached")}
 	}
 	c.seated = true

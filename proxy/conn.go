@@ -208,10 +208,11 @@ func (c *conn) handshakeTLS(t *tls.Conn) error {
 		return err
 	}
 	slot := &handshakeSlot{
-		handshakes: c.policy.Handshakes, computing: c.policy.Computing, known: c.visit.Known(),
+		handshakes: c.policy.Handshakes, computing: c.policy.Computing, rank: c.visit.Rank(),
 		life: c.life, limit: limit, start: time.Now(),
+		leave: func() { c.stop(&ending{end: EndHandshake, err: errNoSlot}) },
 	}
-	c.wire.beforeWait = func() error { slot.answered(); return nil }
+	c.wire.beforeWait = func() error { slot.waits(); return nil }
 	defer func() { c.wire.beforeWait = nil; slot.release() }()
 	// The socket's deadline ends it; a context that can end would cost a goroutine.
 	return t.HandshakeContext(context.WithValue(context.Background(), slotKey{}, slot))

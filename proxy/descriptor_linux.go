@@ -153,3 +153,17 @@ func (w *wire) tryWrite(fd uintptr) bool {
 func (w *wire) failed(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: w.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 }
+
+// left reports whether the peer has closed the connection, or its side of it, as no
+// client does that wants an answer. What it has sent before is still there.
+func (w *wire) left() (gone bool) {
+	if w.file.raw == nil {
+		return false
+	}
+	err := w.file.raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // G115: descriptors are small
+		n, err := unix.Poll(p, 0)
+		gone = err == nil && n > 0
+	})
+	return err == nil && gone
+}

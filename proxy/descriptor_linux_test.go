@@ -100,3 +100,28 @@ func TestUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestLeft: a peer that has closed is known to have, whatever it has sent before, and
+// one that says nothing is not.
+func TestLeft(t *testing.T) {
+	for _, sent := range []int{0, 100} {
+		w, far := socketPair(t)
+		if _, err := far.Write(make([]byte, sent)); err != nil {
+			t.Fatal(err)
+		}
+		if w.left() {
+			t.Error("who is there has left")
+		}
+		if err := far.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.file.raw.Control(func(fd uintptr) {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 10_000) // its FIN may be on its way
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !w.left() {
+			t.Errorf("who has sent %d bytes and closed is still there", sent)
+		}
+	}
+}

@@ -9,4 +9,6 @@ func (w *wire) open() {}
 
 func (w *wire) readDescriptor([]byte) (int, error) { panic("no descriptor") }
 
+func (w *wire) left() bool { return false }
+
 func (w *wire) writeDescriptor([]byte) (int, error) { panic("no descriptor") }

@@ -6,15 +6,21 @@ import (
 	"github.com/mqttward/mqttward/packets"
 )
 
+// report counts the packets since the last time.
+func (p *pump) report() {
+	if p.traffic.packets == 0 {
+		return
+	}
+	p.conn.listener.server.observer.Traffic(p.ends.direction, p.traffic.packets, p.traffic.bytes)
+	if p.ends.sender == packets.Client {
+		p.conn.reportPublishes()
+	}
+	p.traffic.packets, p.traffic.bytes = 0, 0
+}
+
 // flush writes the replies and the run.
 func (p *pump) flush() error {
-	if p.traffic.packets > 0 {
-		p.conn.listener.server.observer.Traffic(p.ends.direction, p.traffic.packets, p.traffic.bytes)
-		if p.ends.sender == packets.Client {
-			p.conn.reportPublishes()
-		}
-		p.traffic.packets, p.traffic.bytes = 0, 0
-	}
+	p.report()
 	if err := p.sendReplies(); err != nil {
 		return err
 	}

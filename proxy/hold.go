@@ -9,6 +9,7 @@ import (
 // stay writes the run in front of pkt and leaves pkt where it is: nothing is read
 // until it has gone on.
 func (p *pump) stay(pkt *packets.Packet) error {
+	p.report() // a burst that is delayed can take minutes
 	if err := p.sendReplies(); err != nil {
 		return err
 	}
@@ -59,6 +60,10 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 	if err := p.stay(pkt); err != nil {
 		return err
 	}
+	if p.forsaken() {
+		p.reader.Mark(0)
+		return &ending{end: p.ends.senderGone, rule: "over a rate, and gone"}
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	if p.ends.sender == packets.Client {
@@ -74,4 +79,19 @@ func (p *pump) wait(pkt *packets.Packet, d time.Duration) error {
 		p.reader.Mark(0) // pkt stays here: its verdict has not been carried out
 		return errStopped
 	}
+}
+
+// forsaken reports whether the sender is gone for longer than a packet may take. What
+// it has sent before it left goes on at its rate for so long: buffers hold enough of
+// small packets to keep a connection for a quarter of an hour.
+func (p *pump) forsaken() bool {
+	limit := p.clock.perPacket
+	switch {
+	case limit == 0 || !p.socket.left():
+	case p.gone.IsZero():
+		p.gone = time.Now()
+	default:
+		return time.Since(p.gone) > limit
+	}
+	return false
 }

@@ -27,6 +27,7 @@ type pump struct {
 	replies []byte    // for the sender
 	held    bool      // to is ours: a PUBLISH is being streamed
 	rests   bool      // nothing was to be done when loop returned
+	gone    time.Time // since when the sender is known to have left; zero: it has not
 	changed <-chan struct{}
 	traffic struct{ packets, bytes int }
 }

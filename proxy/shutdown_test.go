@@ -113,7 +113,7 @@ func closeAfter(p *mqtttest.Peer) {
 func TestShutdownBeforeHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := ratelimit.NewTurns(1)
-		slots.Try(false)
+		slots.Try(ratelimit.Stranger)
 		h := open(t, withTLS(newIdentity(t, "broker.example")), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
 		client := h.dial(packets.V5)

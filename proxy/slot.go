@@ -15,7 +15,9 @@ import (
 // the ClientHello is out: most of the work is in that, and anybody can ask for it.
 type handshakeSlot struct {
 	handshakes, computing Places // nil: no limit
-	known                 bool
+	rank                  int
+	leave                 func() // ends the handshake, since others want the slot
+	back                  func() // see Places.Idle; nil: it has not waited yet
 	life                  context.Context
 	start                 time.Time     // of the handshake, and
 	limit                 time.Duration // how long it may take with the wait for the slot; zero: no limit
@@ -43,7 +45,7 @@ func (s *handshakeSlot) wait(ctx context.Context, places Places) (taken bool, er
 	if places == nil {
 		return false, nil
 	}
-	if places.Take(ctx, s.known) != nil {
+	if places.Take(ctx, s.rank) != nil {
 		return false, errNoSlot
 	}
 	return true, nil
@@ -57,7 +59,14 @@ func (s *handshakeSlot) rest() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(s.life, s.start.Add(s.limit))
 }
 
-// answered is called when the peer is waited for.
+// waits is called when the peer is waited for.
+func (s *handshakeSlot) waits() {
+	s.answered()
+	if s.taken && s.back == nil {
+		s.back = s.handshakes.Idle(s.rank, s.leave)
+	}
+}
+
 func (s *handshakeSlot) answered() {
 	if s.computes {
 		s.computes = false
@@ -67,6 +76,9 @@ func (s *handshakeSlot) answered() {
 
 func (s *handshakeSlot) release() {
 	s.answered()
+	if s.back != nil {
+		s.back()
+	}
 	if s.taken {
 		s.taken = false
 		s.handshakes.Give()

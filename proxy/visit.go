@@ -18,8 +18,8 @@ type Admit func(now time.Time, addr netip.Addr) (v Visit, refusal string)
 // far it has come, and obeys. One goroutine at a time calls its methods, Leave in the
 // end and once.
 type Visit interface {
-	// Known reports whether the client may go before others where they wait.
-	Known() bool
+	// Rank is that of the client where clients wait: the higher go first.
+	Rank() int
 
 	// Claim is asked when the client has said who it is and before anything is spent
 	// on whether that is true. The certificate is the fingerprint of its verified one,
@@ -50,13 +50,18 @@ type Refusal struct {
 
 func (r *Refusal) ending() *ending { return &ending{end: r.End, code: r.Code} }
 
-// Places bound how many do something at once. Those who are known go first.
+// Places bound how many do something at once. Higher ranks go first.
 type Places interface {
 	// Take waits for a place, which Give gives back. Its error is that of ctx.
-	Take(ctx context.Context, known bool) error
+	Take(ctx context.Context, rank int) error
 
 	// Try reports whether there was a place at once.
-	Try(known bool) bool
+	Try(rank int) bool
+
+	// Idle says that who has a place waits for the client. If that lasts and others
+	// want the place, leave is called, which leads to Give. It does not block nor use
+	// the Places, and is called no more once back has been, which comes before Give.
+	Idle(rank int, leave func()) (back func())
 
 	Give()
 }

@@ -31,7 +31,12 @@ type guest struct {
 	gone bool
 }
 
-func (g *guest) Known() bool { return g.known != nil && g.known(g.addr) }
+func (g *guest) Rank() int {
+	if g.known != nil && g.known(g.addr) {
+		return ratelimit.Known
+	}
+	return ratelimit.Stranger
+}
 
 func (g *guest) Claim(_ time.Time, username string, certificate string) *proxy.Refusal {
 	if g.claim == nil {
@@ -200,7 +205,7 @@ func TestWaitingForThePeerTakesNoProcessor(t *testing.T) {
 		client := h.dial(packets.V5)
 		client.Conn = tls.Client(client.Conn, id.client())
 		h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
-		if !computing.Try(true) {
+		if !computing.Try(ratelimit.Known) {
 			t.Error("a place was not given back")
 		}
 		late := h.dial(packets.V5)
@@ -209,7 +214,7 @@ func TestWaitingForThePeerTakesNoProcessor(t *testing.T) {
 		expectEnd(t, late, "Who finds no processor in time is closed.")
 		expectEnd(t, stuck, "Who does not go on is closed.")
 		synctest.Wait()
-		if computing.Try(true) {
+		if computing.Try(ratelimit.Known) {
 			t.Error("a place was given back that was not taken")
 		}
 	})
@@ -223,8 +228,8 @@ func TestKnownLogin(t *testing.T) {
 			defer h.close()
 			h.guests.known = func(netip.Addr) bool { return known }
 			h.session(packets.V311)
-			if h.asked.Known != known {
-				t.Errorf("known %v, told %v", known, h.asked.Known)
+			if (h.asked.Rank == ratelimit.Known) != known {
+				t.Errorf("known %v, told %d", known, h.asked.Rank)
 			}
 		})
 	}
@@ -235,7 +240,7 @@ func TestKnownGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := newIdentity(t, "broker.example")
 		slots := ratelimit.NewTurns(1)
-		slots.Try(false)
+		slots.Try(ratelimit.Stranger)
 		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = slots })
 		defer h.close()
 		h.guests.known = func(addr netip.Addr) bool { return addr.String() == "192.0.2.1" }
@@ -257,6 +262,31 @@ func TestKnownGoFirst(t *testing.T) {
 		synctest.Wait()
 		if first := <-order; first != "192.0.2.1" {
 			t.Errorf("%s came first", first)
+		}
+	})
+}
+
+// TestIdleHandshakesMakeRoom: who leaves a handshake half done loses the slot to who
+// comes after a while, and is blamed for nothing.
+func TestIdleHandshakesMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		h := open(t, withTLS(id), func(p *proxy.Policy) { p.Handshakes = ratelimit.NewTurns(1) })
+		defer h.close()
+		idle := h.dial(packets.V5)
+		idle.Send(clientHello(t))
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		client := h.dial(packets.V5)
+		client.Conn = tls.Client(client.Conn, id.client())
+		h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("the next waited %v", waited)
+		}
+		expectEnd(t, idle, "It is closed.")
+		synctest.Wait()
+		if n := h.seen.count("refused tls_handshake"); n != 1 || h.fault.Load() != int32(proxy.NoFault) {
+			t.Errorf("%d refused, fault %d", n, h.fault.Load())
 		}
 	})
 }

@@ -62,6 +62,9 @@ const (
 	knownFor = 7 * 24 * time.Hour // since somebody was last logged in
 )
 
+// fewStrangers is how many may come of a network until they are a Crowd.
+var fewStrangers = Rate{PerSecond: 5, Burst: 20}
+
 // Gate admits connections by their source, before anything is spent on them, and
 // then looks at what they say and do. Its methods may be called from many goroutines.
 //
@@ -70,15 +73,17 @@ const (
 // takes nothing from others. A connection refused for the rate of all has
 // cost its source a token, and no more.
 //
-// A prefix from which somebody has logged in is known, others are strangers. A
-// quarter of all connections and of their rate is for the known: a flood of
-// strangers takes turns with itself.
+// A prefix from which somebody has logged in is Known, others are Strangers or, if
+// many come of their network, a Crowd. A quarter of all connections and of their rate
+// is not for the Crowd, and half of that not for Strangers: a flood takes turns with
+// itself.
 type Gate struct {
 	bans   *Bans
 	memory func() float64
 
 	known *recent[netip.Prefix]
 	usual *recent[login]
+	few   *Keyed[netip.Prefix] // networks of which few strangers come
 
 	mu          sync.Mutex
 	limits      Limits
@@ -87,6 +92,7 @@ type Gate struct {
 	prefixes    map[netip.Prefix]int // open connections; none is zero
 	networks    map[netip.Prefix]int // of strangers; none is zero
 	identities  map[string]int       // of who has logged in; none is zero
+	claims      map[claim]int        // of who is logging in; none is zero
 	rate        *Bucket
 	prefixRate  *Keyed[netip.Prefix]
 	networkRate *Keyed[netip.Prefix]
@@ -103,7 +109,8 @@ func NewGate(limits Limits, bans *Bans, memory func() float64) *Gate {
 		bans: bans, memory: memory,
 		known:    newRecent[netip.Prefix](maxKnown, knownFor),
 		usual:    newRecent[login](maxKnown, knownFor),
-		prefixes: make(map[netip.Prefix]int), networks: make(map[netip.Prefix]int), identities: make(map[string]int),
+		few:      NewKeyed[netip.Prefix](fewStrangers, maxPrefixes),
+		prefixes: make(map[netip.Prefix]int), networks: make(map[netip.Prefix]int), identities: make(map[string]int), claims: make(map[claim]int),
 	}
 	g.SetLimits(limits)
 	return g
@@ -152,8 +159,8 @@ func (g *Gate) Admit(now time.Time, addr netip.Addr) (*Visit, Refusal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := Visit{gate: g, prefix: g.limits.Prefix.of(addr), network: g.limits.Network.of(addr), banned: banned}
-	v.known = g.known.has(now, v.prefix)
-	v.stranger = !v.known
+	v.rank = g.rank(now, &v)
+	v.stranger = v.rank < Known
 	if banned && (ban.Manual || v.stranger) {
 		return nil, Banned
 	}
@@ -172,13 +179,31 @@ func (g *Gate) Admit(now time.Time, addr netip.Addr) (*Visit, Refusal) {
 	return &admitted, ""
 }
 
+// rank is that of somebody who has said nothing yet. The caller holds g.mu.
+func (g *Gate) rank(now time.Time, v *Visit) int {
+	switch {
+	case g.known.has(now, v.prefix):
+		return Known
+	case g.few.Allow(now, v.network):
+		return Stranger
+	}
+	return Crowd
+}
+
+// kept is what of n is not for a rank.
+func kept(n, rank int) int {
+	switch rank {
+	case Known:
+		return 0
+	case Stranger:
+		return n / (2 * reserve)
+	}
+	return n / reserve
+}
+
 // check looks for a refusal. The caller holds g.mu.
 func (g *Gate) check(now time.Time, v *Visit) Refusal {
 	l, remote := &g.limits, v.prefix.IsValid()
-	floor := 0
-	if v.stranger {
-		floor = l.Rate.Burst / reserve
-	}
 	switch {
 	case g.memory() > memoryForNone:
 		return NoMemory
@@ -188,13 +213,13 @@ func (g *Gate) check(now time.Time, v *Visit) Refusal {
 		return MaxConnectionsPerNetwork
 	case reached(l.Total, g.open):
 		return MaxConnections
-	case v.stranger && reached(l.Total-l.Total/reserve, g.strangers):
+	case v.stranger && reached(l.Total-kept(l.Total, v.rank), g.strangers):
 		return Reserved
 	case remote && !g.prefixRate.Allow(now, v.prefix):
 		return ConnectRatePerIP
 	case remote && v.stranger && !g.networkRate.Allow(now, v.network):
 		return ConnectRatePerNetwork
-	case !g.rate.takeAbove(now, 1, float64(floor)):
+	case !g.rate.takeAbove(now, 1, float64(kept(l.Rate.Burst, v.rank))):
 		return ConnectRate
 	}
 	return ""

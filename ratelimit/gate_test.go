@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,7 +65,7 @@ func TestLimits(t *testing.T) {
 		{"rate per network", Limits{PerNetworkRate: Rate{1, 2}}, []string{"192.0.2.1", "192.0.9.2", "192.0.2.3"}, ConnectRatePerNetwork},
 		{"bits that were set", Limits{PerPrefix: 1, Prefix: Bits{24, 56}}, []string{"192.0.2.1", "192.0.2.2"}, MaxConnectionsPerIP},
 		{"network bits that were set", Limits{PerNetwork: 1, Network: Bits{8, 32}}, []string{"10.1.0.1", "10.2.0.1"}, MaxConnectionsPerNetwork},
-		{"strangers leave a quarter", Limits{Total: 4}, []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, Reserved},
+		{"strangers leave an eighth", Limits{Total: 8}, strings.Fields("192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 192.0.2.7 192.0.2.8"), Reserved},
 		{"zero is no limit", Limits{}, []string{"192.0.2.1", "192.0.2.1", "192.0.2.1"}, ""},
 	}
 	for _, test := range tests {

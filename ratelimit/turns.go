@@ -6,51 +6,69 @@ import (
 	"sync"
 )
 
-// Turns lets a bounded number at once do what is dear, and those who are known
-// before strangers. Its methods may be called from many goroutines.
+// The ranks, in which those who want the same go before each other. Any other number
+// is the nearest of them.
+const (
+	Crowd    = iota // a stranger from a network of which many come
+	Stranger        // any other
+	Known           // who has logged in before
+	ranks
+)
+
+// Turns lets a bounded number at once do what is dear, higher ranks before lower ones.
+// Its methods may be called from many goroutines.
 //
-// A quarter of the places, where there are as many, is kept for the known. They
-// wait in the order in which they came. Of the strangers who wait, the one who came
-// last goes first: when more come than can be served, those who have waited for long
-// would have given up before they got anything, and everybody's turn would be spent
-// on them. One in strangersTurn is a stranger's, so that they go on under any load.
+// Of the places, where there are as many, an eighth is kept from Strangers and a
+// quarter from the Crowd. The Known wait in the order in which they came. Of the
+// others, the one who came last goes first: when more come than can be served, those
+// who have waited for long would have given up before they got anything, and
+// everybody's turn would be spent on them. One turn in lowerTurn is for a lower rank, so
+// that all go on under any load.
 //
 // It queues without bound: who waits is a connection, and these are counted.
 type Turns struct {
 	mu       sync.Mutex
 	places   int
-	free     int       // of these; below zero: there were more before
-	reserved int       // for the known
-	known    list.List // of chan struct{}, closed by who gives the turn
-	strange  list.List // the last who came at the front
-	passed   int       // known who went before strangers who wait, in a row
+	free     int // of these; below zero: there were more before
+	reserved [ranks]int
+	waiting  [ranks]list.List // of chan struct{}, closed by who gives the turn; the next one at the front
+	passed   int              // turns in a row that went to others though a lower rank waited
+	lowest   bool             // the next turn for a lower rank is for the lowest
+	idle     list.List        // of idler; the longest first
 }
 
-// strangersTurn is how many have gone, when both wait, until a stranger has.
-const strangersTurn = 8
+// lowerTurn is how many have gone, when both wait, until one of a lower rank has.
+const lowerTurn = 8
 
-// reserve is the part of anything that is kept for those who are known.
+// reserve is the part of anything that is kept from the Crowd. Half of it is kept from
+// Strangers.
 const reserve = 4
 
 // NewTurns returns Turns for n ≥ 1 at once.
-func NewTurns(n int) *Turns { return &Turns{places: n, free: n, reserved: n / reserve} }
+func NewTurns(n int) *Turns {
+	t := &Turns{}
+	t.Resize(n)
+	return t
+}
 
 // Resize lets n ≥ 1 at once from now on. Turns that have begun go on, and count.
 func (t *Turns) Resize(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.free += n - t.places
-	t.places, t.reserved = n, n/reserve
+	t.places, t.reserved = n, [ranks]int{Crowd: kept(n, Crowd), Stranger: kept(n, Stranger)}
 	t.next()
 }
 
+func clamp(rank int) int { return min(max(rank, Crowd), Known) }
+
 // Take waits for a turn, which ends with Give. If ctx ends before, its error is
 // returned and there was no turn.
-func (t *Turns) Take(ctx context.Context, known bool) error {
-	if err := ctx.Err(); err != nil || t.Try(known) {
+func (t *Turns) Take(ctx context.Context, rank int) error {
+	if err := ctx.Err(); err != nil || t.Try(rank) {
 		return err
 	}
-	queue, place := t.queue(known)
+	queue, place := t.queue(clamp(rank))
 	turn, _ := place.Value.(chan struct{})
 	select {
 	case <-turn:
@@ -69,10 +87,10 @@ func (t *Turns) Take(ctx context.Context, known bool) error {
 }
 
 // Try reports whether there was a turn at once.
-func (t *Turns) Try(known bool) bool {
+func (t *Turns) Try(rank int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.free <= 0 || !known && t.free <= t.reserved {
+	if t.free <= t.reserved[clamp(rank)] {
 		return false
 	}
 	t.free--
@@ -80,15 +98,16 @@ func (t *Turns) Try(known bool) bool {
 }
 
 // queue has the caller wait.
-func (t *Turns) queue(known bool) (*list.List, *list.Element) {
+func (t *Turns) queue(rank int) (*list.List, *list.Element) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	turn := make(chan struct{})
+	turn, queue := make(chan struct{}), &t.waiting[rank]
 	defer t.next() // there may have been a turn since Try
-	if known {
-		return &t.known, t.known.PushBack(turn)
+	t.evict()
+	if rank == Known {
+		return queue, queue.PushBack(turn)
 	}
-	return &t.strange, t.strange.PushFront(turn)
+	return queue, queue.PushFront(turn)
 }
 
 // Give ends a turn.
@@ -103,25 +122,39 @@ func (t *Turns) give() {
 	t.next()
 }
 
-// next gives who waits what there is to give. The caller holds t.mu.
+// next gives those who wait what there is to give. The caller holds t.mu.
 func (t *Turns) next() {
 	for t.free > 0 {
-		known, stranger := t.known.Front(), t.strange.Front()
-		switch {
-		case known != nil && (stranger == nil || t.passed < strangersTurn-1):
-			t.start(&t.known, known)
-			t.passed++
-		case stranger != nil && (known != nil || t.free > t.reserved):
-			t.start(&t.strange, stranger)
-			t.passed = 0
-		default:
+		rank := t.highest(Known)
+		for rank >= 0 && t.free <= t.reserved[rank] {
+			rank = t.highest(rank - 1)
+		}
+		if rank < 0 {
 			return
 		}
+		lower := t.highest(rank - 1)
+		if t.lowest && lower == Stranger && t.waiting[Crowd].Len() > 0 {
+			lower = Crowd
+		}
+		switch {
+		case lower < 0:
+			t.passed = 0
+		case t.passed == lowerTurn-1:
+			rank, t.passed, t.lowest = lower, 0, !t.lowest
+		default:
+			t.passed++
+		}
+		t.free--
+		turn, _ := t.waiting[rank].Remove(t.waiting[rank].Front()).(chan struct{})
+		close(turn)
 	}
 }
 
-func (t *Turns) start(queue *list.List, place *list.Element) {
-	t.free--
-	turn, _ := queue.Remove(place).(chan struct{})
-	close(turn)
+// highest returns the highest rank up to most of which somebody waits, -1 if nobody
+// does. The caller holds t.mu.
+func (t *Turns) highest(most int) int {
+	for most >= 0 && t.waiting[most].Len() == 0 {
+		most--
+	}
+	return most
 }

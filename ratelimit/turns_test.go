@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,7 @@ func await(t *testing.T, turns *Turns, who ...string) <-chan string {
 	order := make(chan string, len(who))
 	for _, name := range who {
 		go func() {
-			if turns.Take(t.Context(), name[0] == 'k') == nil {
+			if turns.Take(t.Context(), strings.IndexByte("csk", name[0])) == nil {
 				order <- name
 			}
 		}()
@@ -27,21 +28,22 @@ func await(t *testing.T, turns *Turns, who ...string) <-chan string {
 	return order
 }
 
-// TestTurnsOrder: the known in order, then strangers with the last first.
+// TestTurnsOrder: the known in order, then strangers with the last first, then a crowd
+// with the last first.
 func TestTurnsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := NewTurns(1)
-		if !turns.Try(false) {
+		if !turns.Try(Stranger) {
 			t.Fatal("no turn where nobody is")
 		}
-		order := await(t, turns, "s1", "k1", "s2", "k2", "s3")
+		order := await(t, turns, "c1", "s1", "k1", "s2", "k2", "c2")
 		var got []string
-		for range 5 {
+		for range 6 {
 			turns.Give()
 			synctest.Wait()
 			got = append(got, <-order)
 		}
-		if want := []string{"k1", "k2", "s3", "s2", "s1"}; !slices.Equal(got, want) {
+		if want := []string{"k1", "k2", "s2", "s1", "c2", "c1"}; !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	})
@@ -53,16 +55,16 @@ func TestTurnsResize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := NewTurns(3)
 		for range 3 {
-			turns.Try(true)
+			turns.Try(Known)
 		}
 		turns.Resize(1)
 		for left := range 3 {
-			if turns.Try(true) {
+			if turns.Try(Known) {
 				t.Fatalf("a turn beside %d, want one at once", 3-left)
 			}
 			turns.Give()
 		}
-		if !turns.Try(true) || turns.Try(true) {
+		if !turns.Try(Known) || turns.Try(Known) {
 			t.Error("want one at once")
 		}
 		order := await(t, turns, "s1", "k1")
@@ -72,80 +74,115 @@ func TestTurnsResize(t *testing.T) {
 			t.Errorf("%d of two go on", len(order))
 		}
 		for i := range 5 {
-			if got, want := turns.Try(false), i < 3; got != want {
+			if got, want := turns.Try(Stranger), i < 4; got != want {
 				t.Errorf("stranger %d: %v", i+4, got)
 			}
 		}
 	})
 }
 
-// TestTurnsReserve: strangers leave a quarter of the places to the known, also those
-// of them who wait already.
+// TestTurnsReserve: a quarter of the places is kept from a crowd and half of that from
+// strangers, also while they wait already.
 func TestTurnsReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := NewTurns(8)
-		for i := range 8 {
-			if got, want := turns.Try(false), i < 6; got != want {
-				t.Errorf("stranger %d of 8 places: %v", i, got)
+		take := func(rank, want int) {
+			t.Helper()
+			got := 0
+			for turns.Try(rank) {
+				got++
+			}
+			if got != want {
+				t.Errorf("rank %d takes %d places, want %d", rank, got, want)
 			}
 		}
-		order := await(t, turns, "s1")
-		for i := range 3 {
-			if got, want := turns.Try(true), i < 2; got != want {
-				t.Errorf("known %d of 2 places: %v", i, got)
+		take(-1, 6) // which is none, and so the lowest
+		crowd := await(t, turns, "c1")
+		take(Stranger, 1)
+		strangers := await(t, turns, "s1")
+		take(Known, 1)
+		for i, want := range [][2]int{{0, 0}, {1, 0}, {1, 0}, {1, 1}} { // strangers and crowd that have a place
+			turns.Give()
+			synctest.Wait()
+			if got := [2]int{len(strangers), len(crowd)}; got != want {
+				t.Errorf("after %d: %v went, want %v", i+1, got, want)
 			}
-		}
-		turns.Give()
-		turns.Give()
-		synctest.Wait()
-		if len(order) != 0 {
-			t.Error("a stranger has a place that is kept")
-		}
-		turns.Give()
-		synctest.Wait()
-		if len(order) != 1 {
-			t.Error("a stranger waits though there is a place")
 		}
 	})
 }
 
-// TestTurnsStarveNobody: with a known always waiting, a stranger in eight goes first.
+// TestTurnsStarveNobody: with higher ranks always waiting, one of a lower rank in eight
+// goes first, the lowest too.
 func TestTurnsStarveNobody(t *testing.T) {
-	for _, places := range []int{1, 4} {
+	for _, places := range []int{1, 8} {
 		synctest.Test(t, func(t *testing.T) {
 			turns := NewTurns(places)
-			for turns.Try(true) {
+			for turns.Try(Known) {
 			}
-			order := await(t, turns, "s1")
-			known := await(t, turns, slices.Repeat([]string{"k"}, 20)...)
-			for i := range strangersTurn {
-				if len(order) != 0 {
-					t.Fatalf("%d places: after %d", places, i)
-				}
+			crowd := await(t, turns, "c1", "c2")
+			strangers := await(t, turns, slices.Repeat([]string{"s"}, 10)...)
+			known := await(t, turns, slices.Repeat([]string{"k"}, 40)...)
+			for range 4 * lowerTurn {
 				turns.Give()
 				synctest.Wait()
 			}
-			if len(order) != 1 || len(known) != strangersTurn-1 {
-				t.Errorf("%d places: %d strangers and %d known went", places, len(order), len(known))
+			if len(crowd) != 2 || len(strangers) != 2 || len(known) != 4*lowerTurn-4 {
+				t.Errorf("%d places: %d of the crowd, %d strangers, %d known", places, len(crowd), len(strangers), len(known))
 			}
 		})
 	}
 }
 
+// TestTurnsIdle: who waits for somebody else for long makes room when others want it,
+// the longest first.
+func TestTurnsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := NewTurns(3)
+		var left []string
+		idle := func(name string, rank int) (back func()) {
+			if !turns.Try(Known) {
+				t.Fatal("no place")
+			}
+			return turns.Idle(rank, func() {
+				left = append(left, name)
+				go turns.Give()
+			})
+		}
+		idle("known", Known)
+		back := idle("back", Stranger)
+		time.Sleep(idleFor)
+		idle("idle", Crowd)
+		back()
+		first := await(t, turns, "s1")
+		if len(left) != 0 || len(first) != 0 {
+			t.Errorf("%v left, of which none was idle for long", left)
+		}
+		time.Sleep(idleFor)
+		second := await(t, turns, "s2")
+		if !slices.Equal(left, []string{"idle"}) || len(second) != 1 {
+			t.Errorf("%v left, and %d went", left, len(second))
+		}
+		await(t, turns, "s3")
+		if len(left) != 1 {
+			t.Errorf("%v left, one of them twice or without need", left)
+		}
+	})
+}
+
 func TestTurnsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := NewTurns(1)
-		turns.Try(true)
+		turns.Try(Known)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := turns.Take(ctx, false); err != context.DeadlineExceeded {
+		if err := turns.Take(ctx, Stranger); err != context.DeadlineExceeded {
 			t.Errorf("after a second: %v", err)
 		}
-		if err := turns.Take(ctx, true); err == nil {
+		if err := turns.Take(ctx, Known); err == nil {
 			t.Error("a turn for who has no time")
 		}
 		turns.Give()
-		if turns.known.Len()+turns.strange.Len() != 0 || !turns.Try(false) || turns.Try(true) {
+		if turns.highest(Known) >= 0 || !turns.Try(Crowd) || turns.Try(Known) {
 			t.Error("who gave up is still there")
 		}
 	})
@@ -163,7 +200,7 @@ func TestTurnsConcurrently(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, uint64(worker)))
 			for range 300 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(100))*time.Microsecond)
-				if turns.Take(ctx, r.IntN(2) == 0) == nil {
+				if turns.Take(ctx, r.IntN(3)) == nil {
 					if n := at.Add(1); n > places {
 						t.Errorf("%d at once", n)
 					}
@@ -176,7 +213,7 @@ func TestTurnsConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	for i := range places + 1 {
-		if turns.Try(true) != (i < places) {
+		if turns.Try(Known) != (i < places) {
 			t.Errorf("place %d", i)
 		}
 	}

@@ -11,12 +11,13 @@ import (
 type Visit struct {
 	gate            *Gate
 	prefix, network netip.Prefix // of where it comes from; invalid for a Unix socket
-	known           bool         // somebody or, once that is claimed, who it claims to be has logged in from there before
-	stranger        bool         // it counts as one
-	banned          bool         // the prefix, when it came
-	login           login        // who it claims to be, and how
-	in              bool         // it has logged in,
-	entered         Entry        // as this
+	rank            int
+	stranger        bool  // it counts as one: nobody has logged in from there, nor has it
+	banned          bool  // the prefix, when it came
+	login           login // who it claims to be, and how
+	claims          bool  // it is being found out whether that is true
+	in              bool  // it has logged in,
+	entered         Entry // as this
 }
 
 // login is who logs in from where.
@@ -25,6 +26,16 @@ type login struct {
 	prefix      netip.Prefix
 	certificate string // in the hands of who claims to be the user; "": none
 }
+
+// claim is a login in progress. What strangers claim is not in the way of the user.
+type claim struct {
+	user  string
+	known bool
+}
+
+// maxClaims is how many logins of one user may be in progress. Who is refused then has
+// cost nothing yet, and the next has not long to wait.
+const maxClaims = 8
 
 // Entry is somebody who has logged in.
 type Entry struct {
@@ -42,9 +53,11 @@ const (
 	memoryForNone      = 0.95
 )
 
-// Known reports whether the visit is to go first where connections wait: somebody
-// has logged in from the same prefix or, once that is claimed, the same user has.
-func (v *Visit) Known() bool { return v.known }
+// Rank is that of the visit where connections wait. It is Known if somebody has logged
+// in from the same prefix or, once that is claimed, the same user has.
+func (v *Visit) Rank() int { return v.rank }
+
+func (v *Visit) known() bool { return v.rank == Known }
 
 // Claim looks at who the visitor claims to be, before anything is spent on whether
 // that is true. The certificate is the fingerprint of one that it has shown and that
@@ -57,21 +70,48 @@ func (v *Visit) Known() bool { return v.known }
 func (v *Visit) Claim(now time.Time, user, certificate string) Refusal {
 	g := v.gate
 	v.login = login{user, v.prefix, certificate}
-	v.known = certificate != "" || g.usual.has(now, login{user: user, prefix: v.prefix})
+	if certificate != "" || g.usual.has(now, login{user: user, prefix: v.prefix}) {
+		v.rank = Known
+	} else {
+		v.rank = min(v.rank, Stranger)
+	}
 	ban, locked := g.bans.Find(now, Subject{User, user})
 	most := memoryForStrangers
-	if v.known {
+	if v.known() {
 		most = memoryForKnown
 	}
 	switch {
-	case locked && (ban.Manual || !v.known), v.banned && !v.known:
+	case locked && (ban.Manual || !v.known()), v.banned && !v.known():
 		return Banned
 	case g.memory() > most:
 		return Busy
-	case v.known && !g.guessesLeft().Has(now, v.login):
+	case v.known() && !g.guessesLeft().Has(now, v.login):
 		return Banned
+	case !g.claim(v):
+		return Busy
 	}
 	return ""
+}
+
+// claim counts a login in progress, if there are not too many of the user.
+func (g *Gate) claim(v *Visit) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := claim{v.login.user, v.known()}
+	if c.user != "" && g.claims[c] >= maxClaims {
+		return false
+	}
+	g.claims[c]++
+	v.claims = true
+	return true
+}
+
+// decided is called when the login is over. The caller holds g.mu.
+func (g *Gate) decided(v *Visit) {
+	if v.claims {
+		v.claims = false
+		less(g.claims, claim{v.login.user, v.known()})
+	}
 }
 
 // guessesLeft are those of the limits of now. A guess is paid for when it has failed:
@@ -125,6 +165,7 @@ func (g *Gate) enter(v *Visit, e Entry) Refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.acquaint(v)
+	g.decided(v)
 	if e.Identity != "" && !e.Taken && reached(g.limits.PerIdentity, g.identities[e.Identity]) {
 		return MaxConnectionsPerIdentity
 	}
@@ -174,7 +215,7 @@ func (v *Visit) Leave(now time.Time, o Offence) {
 		}
 		switch {
 		case o != AuthFailure:
-		case v.known:
+		case v.known():
 			g.guessesLeft().Charge(now, v.login)
 		default:
 			g.bans.leads(now, Subject{User, v.login.user}, "", o)
@@ -190,6 +231,7 @@ func (g *Gate) leave(v *Visit) {
 		less(g.prefixes, v.prefix)
 	}
 	g.acquaint(v)
+	g.decided(v)
 	if v.in {
 		less(g.identities, v.entered.Identity)
 	}

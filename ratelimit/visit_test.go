@@ -87,7 +87,7 @@ func (w *world) guess(addr, user string) Refusal {
 	return ""
 }
 
-// TestStrangersLeaveRoom: whatever strangers do, those who are known find a quarter
+// TestStrangersLeaveRoom: whatever strangers do, those who are known find an eighth
 // of the connections, and of their rate.
 func TestStrangersLeaveRoom(t *testing.T) {
 	w := newWorld(t, Limits{Total: 40, Rate: Rate{PerSecond: 10, Burst: 20}})
@@ -101,12 +101,42 @@ func TestStrangersLeaveRoom(t *testing.T) {
 			refusals[refusal]++
 		}
 	}
-	if admitted != 30 || refusals[Reserved] == 0 || refusals[ConnectRate] == 0 {
-		t.Errorf("%d strangers are in, want 30; refused %v", admitted, refusals)
+	if admitted != 35 || refusals[Reserved] == 0 || refusals[ConnectRate] == 0 {
+		t.Errorf("%d strangers are in, want 35; refused %v", admitted, refusals)
 	}
-	for i := range 6 { // a quarter of the burst, and what came in the meantime
-		if v := w.visit(home); !v.Known() || v.Claim(w.now, "alice", "") != "" {
+	for i := range 5 {
+		if v := w.visit(home); !v.known() || v.Claim(w.now, "alice", "") != "" {
 			t.Fatalf("connection %d of the known", i+1)
+		}
+	}
+}
+
+// TestCrowdsLeaveRoom: strangers of another network find room, in the rate and in the
+// number, that a crowd from one network does not.
+func TestCrowdsLeaveRoom(t *testing.T) {
+	for limits, refused := range map[Limits]Refusal{
+		{Rate: Rate{PerSecond: 1e-6, Burst: 80}}: ConnectRate,
+		{Total: 80}:                              Reserved,
+	} {
+		w := newWorld(t, limits)
+		admitted, why := 0, Refusal("")
+		for i := range 100 {
+			_, refusal := w.gate.Admit(w.now, netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+			if refusal == "" {
+				admitted++
+			}
+			why = refusal
+		}
+		if admitted != 60 || why != refused {
+			t.Errorf("%+v: %d of 80 are for a crowd; then %q", limits, admitted, why)
+		}
+		for i := range 10 {
+			if v := w.visit("198.51.100." + strconv.Itoa(i)); v.Rank() != Stranger {
+				t.Errorf("stranger %d has rank %d", i, v.Rank())
+			}
+		}
+		if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr("198.51.100.99")); refusal != refused {
+			t.Errorf("%+v: the eleventh stranger: %q", limits, refusal)
 		}
 	}
 }
@@ -132,22 +162,22 @@ func TestKnownIsForgotten(t *testing.T) {
 	for after, want := range map[time.Duration]bool{0: true, knownFor - 1: true, knownFor: false} {
 		w.now = start.Add(after)
 		v := w.visit(home)
-		if v.Known() != want {
-			t.Errorf("%v after: known %v", after, v.Known())
+		if v.known() != want {
+			t.Errorf("%v after: known %v", after, v.known())
 		}
-		if v.Claim(w.now, "alice", ""); v.Known() != want {
-			t.Errorf("%v after, as alice: known %v", after, v.Known())
+		if v.Claim(w.now, "alice", ""); v.known() != want {
+			t.Errorf("%v after, as alice: known %v", after, v.known())
 		}
 	}
 	w.now = start
 	v := w.visit(home)
-	if v.Claim(w.now, "bob", "") != "" || v.Known() {
+	if v.Claim(w.now, "bob", "") != "" || v.known() {
 		t.Error("bob is known where alice is")
 	}
-	if v = w.visit(away); v.Claim(w.now, "alice", "") != "" || v.Known() {
+	if v = w.visit(away); v.Claim(w.now, "alice", "") != "" || v.known() {
 		t.Error("alice is known where she has never been")
 	}
-	if v.Claim(w.now, "alice", "a fingerprint"); !v.Known() {
+	if v.Claim(w.now, "alice", "a fingerprint"); !v.known() {
 		t.Error("who has a certificate is not known")
 	}
 }
@@ -159,10 +189,10 @@ func TestWhoStaysIsKnown(t *testing.T) {
 	v := w.stay(home, "alice", "a")
 	w.now = w.now.Add(3 * knownFor)
 	v.Leave(w.now, "")
-	if v = w.visit(home); !v.Known() {
+	if v = w.visit(home); !v.known() {
 		t.Error("the address is a stranger's")
 	}
-	if v.Claim(w.now, "alice", ""); !v.Known() {
+	if v.Claim(w.now, "alice", ""); !v.known() {
 		t.Error("alice is a stranger at home")
 	}
 }
@@ -283,7 +313,7 @@ func TestManyDevicesOfOneUser(t *testing.T) {
 	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 3.0 / 60, Burst: 3}})
 	w.stay(home, "alice", "a")
 	var visits []*Visit
-	for i := range 10 {
+	for i := range maxClaims {
 		v := w.visit(home)
 		if refusal := v.Claim(w.now, "alice", ""); refusal != "" {
 			t.Fatalf("device %d: %q", i+1, refusal)
@@ -507,6 +537,39 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
+// TestLoginsInProgress: one user has only so many at once, so that others' do not wait
+// for them all, and those of strangers are not in the way of the user.
+func TestLoginsInProgress(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	var crowd []*Visit
+	for i := range maxClaims {
+		v := w.visit("203.0.113." + strconv.Itoa(i))
+		if refusal := v.Claim(w.now, "alice", ""); refusal != "" {
+			t.Fatalf("login %d: %q", i+1, refusal)
+		}
+		crowd = append(crowd, v)
+	}
+	if _, refusal := w.login(away, "alice", "b"); refusal != Busy {
+		t.Errorf("one more: %q", refusal)
+	}
+	for range maxClaims + 1 {
+		if v := w.visit(away); v.Claim(w.now, "", "") != "" {
+			t.Error("nobody in particular has too many")
+		}
+	}
+	w.stay(home, "alice", "b")
+	w.stay(away, "bob", "c")
+	crowd[0].Enter(w.now, Entry{Identity: "alice", ClientID: "d"})
+	crowd[1].Leave(w.now, "")
+	for i := range 3 {
+		v := w.visit("203.0.113." + strconv.Itoa(100+i))
+		if refusal := v.Claim(w.now, "alice", ""); (refusal == Busy) != (i == 2) {
+			t.Errorf("login %d after two are over: %q", i+1, refusal)
+		}
+	}
+}
+
 // TestMemory is refused to strangers first, then to those who are known, and in the
 // end to everybody before anything is spent.
 func TestMemory(t *testing.T) {
@@ -548,8 +611,8 @@ func TestNothingStays(t *testing.T) {
 		}
 	}
 	g := w.gate
-	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities) != 0 {
-		t.Errorf("%d open, %d strangers, prefixes %v, networks %v, identities %v", g.open, g.strangers, g.prefixes, g.networks, g.identities)
+	if g.open+g.strangers+len(g.prefixes)+len(g.networks)+len(g.identities)+len(g.claims) != 0 {
+		t.Errorf("%d claims, %d open, %d strangers, prefixes %v, networks %v, identities %v", len(g.claims), g.open, g.strangers, g.prefixes, g.networks, g.identities)
 	}
 }
 

@@ -53,6 +53,7 @@ func TestQuota(t *testing.T) {
 	l := &configs.Limits{
 		ConnectRate: configs.Rate{PerSecond: 500, Burst: 1000}, ConnectRatePerIP: configs.Rate{PerSecond: 10, Burst: 50},
 		PublishRate:  configs.PublishRate{PerSecond: 100, Burst: 200},
+		PacketRate:   configs.PublishRate{PerSecond: 500, Burst: 1000},
 		PublishBytes: configs.PublishBytes{PerSecond: configs.MiB, Burst: 4 * configs.MiB},
 	}
 	none := &configs.Limits{}
@@ -78,7 +79,8 @@ func TestQuota(t *testing.T) {
 		{"bytes", large(3 << 20), a, l, 3 + 5*5},
 		{"bytes of small messages", large(1), a, l, 3 + 5*1200},
 		{"too large", oversized, a, l, 3},
-		{"every packet", everyPacket, a, l, unlimited},
+		{"every packet", everyPacket, a, l, 3 + 5*(1000+500*10)},
+		{"no packet rate", everyPacket, a, none, unlimited},
 	}
 	for _, tt := range tests {
 		if got := tt.q(tt.a, tt.l, 10, 3); got != tt.want {

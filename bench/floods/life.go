@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"time"
 
@@ -23,11 +24,15 @@ func (s *siege) connect(c *attacker, connect *packets.Connect) error {
 	connect.Level = byte(packets.V5)
 	c.Reader.Version = packets.V5
 	c.Out = packets.AppendConnect(c.Out, packets.V5, connect)
-	err := c.Expect(packets.CONNACK)
-	if err == nil {
-		s.logins.Add(1)
+	switch p, err := c.Next(); {
+	case err != nil:
+		s.unanswered.Add(1)
+		return err
+	case p.Type != packets.CONNACK || p.Reason != packets.Success:
+		return fmt.Errorf("%v (%v)", p.Type, p.Reason)
 	}
-	return err
+	s.logins.Add(1)
+	return nil
 }
 
 // send writes a run of n packets, at the pace of the attack, and tells whether

@@ -28,6 +28,8 @@ type tally struct {
 	Logins   int64 // that were accepted
 	Packets  int64 // that they wrote after that
 	Bytes    int64 // of those
+
+	Unanswered int64 // CONNECTs to which there was no answer
 }
 
 // attackWith has a process of its own carry out p: attackers compete for the

@@ -7,8 +7,8 @@ import (
 )
 
 // quota is how many packets of an attack the proxy's limits let through in so
-// many seconds, given that so many logins were accepted. It is unlimited where
-// no limit is configured.
+// many seconds, given that so many logins were accepted or not answered. It is
+// unlimited where no limit is configured.
 type quota func(a *attack, l *configs.Limits, seconds float64, accepted int64) float64
 
 var unlimited = math.Inf(1)
@@ -65,5 +65,7 @@ func oversized(_ *attack, _ *configs.Limits, _ float64, accepted int64) float64 
 	return float64(accepted)
 }
 
-// everyPacket is for packets of which no limit knows.
-func everyPacket(*attack, *configs.Limits, float64, int64) float64 { return unlimited }
+// everyPacket is for packets that are no messages.
+func everyPacket(a *attack, l *configs.Limits, seconds float64, accepted int64) float64 {
+	return float64(accepted) + places(a, l)*bucket(l.PacketRate.PerSecond, float64(l.PacketRate.Burst), seconds)
+}

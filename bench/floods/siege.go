@@ -28,7 +28,7 @@ type siege struct {
 	writes *rate.Limiter // packets a second, all attackers together
 	next   atomic.Uint32 // numbers connections
 
-	attempts, opened, logins, packets, bytes atomic.Int64
+	attempts, opened, logins, packets, bytes, unanswered atomic.Int64
 }
 
 // besiege carries out a plan. Nothing that the victim does is an error.
@@ -50,7 +50,10 @@ func besiege(ctx context.Context, a *attack, p plan) (t tally, err error) {
 		attackers.Go(func() { s.attackAgain(n) })
 	}
 	attackers.Wait()
-	return tally{s.attempts.Load(), s.opened.Load(), s.logins.Load(), s.packets.Load(), s.bytes.Load()}, nil
+	return tally{
+		Attempts: s.attempts.Load(), Opened: s.opened.Load(), Logins: s.logins.Load(),
+		Packets: s.packets.Load(), Bytes: s.bytes.Load(), Unanswered: s.unanswered.Load(),
+	}, nil
 }
 
 // attackAgain opens one connection after the other until the time is over.

@@ -15,7 +15,7 @@ const (
 
 	// How long what is left of an attack may take to go, at least and at most.
 	shortest = 2 * time.Second
-	longest  = 30 * time.Second
+	longest  = time.Minute
 )
 
 // trial is a new broker, with a new proxy in front of it or without.
@@ -57,7 +57,7 @@ func (s *site) attempt(ctx context.Context, a *attack, proxied bool, d time.Dura
 	r.Arrived = arrivals(m.value(brokerReceived)-t.received-int(honest.packets.Load()), int(honest.unanswered.Load()))
 	r.Retained, r.Subscriptions, r.Away = m.value(brokerRetained), m.value(brokerSubs), m.value(brokerAway)
 	if a != nil && proxied {
-		r.Quota = a.quota(a, &s.limits, time.Since(began).Seconds(), r.Attackers.Logins)
+		r.Quota = a.quota(a, &s.limits, time.Since(began).Seconds(), r.Attackers.Logins+r.Attackers.Unanswered)
 	}
 	return r, nil
 }

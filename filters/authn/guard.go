@@ -140,10 +140,10 @@ func busy(err error) bool {
 	return ok && e.Code == packets.ServerBusy
 }
 
-// Do returns what is remembered for the parts of a question, or asks, for the known
-// first. What ask returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
+// Do returns what is remembered for the parts of a question, or asks, for higher
+// ranks first. What ask returns is an answer if it is an identity, ErrNotMine or a *packets.Error; any
 // other error is a failure of the source.
-func (g *Guard) Do(ctx context.Context, known bool, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+func (g *Guard) Do(ctx context.Context, rank int, parts []string, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
 	k, now := g.hash(parts), time.Now()
 	if a, ok := g.accepted.find(k, now); ok {
 		return a.identity, nil
@@ -152,7 +152,7 @@ func (g *Guard) Do(ctx context.Context, known bool, parts []string, ask func(con
 		return filters.Identity{}, a.err
 	}
 	var until time.Time
-	id, err := g.Ask(context.WithValue(ctx, untilKey{}, &until), known, ask)
+	id, err := g.Ask(context.WithValue(ctx, untilKey{}, &until), rank, ask)
 	switch {
 	case err == nil:
 		g.accepted.keep(k, remembered{id, nil, until}, now)
@@ -173,8 +173,8 @@ func ForgetAfter(ctx context.Context, until time.Time) {
 }
 
 // Ask asks without looking at what is remembered, and remembers nothing.
-func (g *Guard) Ask(ctx context.Context, known bool, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
-	if err := g.enter(ctx, known); err != nil {
+func (g *Guard) Ask(ctx context.Context, rank int, ask func(context.Context) (filters.Identity, error)) (filters.Identity, error) {
+	if err := g.enter(ctx, rank); err != nil {
 		return filters.Identity{}, err
 	}
 	defer g.turns.Give()
@@ -195,10 +195,10 @@ func (g *Guard) Ask(ctx context.Context, known bool, ask func(context.Context) (
 }
 
 // enter waits for a turn.
-func (g *Guard) enter(ctx context.Context, known bool) error {
+func (g *Guard) enter(ctx context.Context, rank int) error {
 	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
 	defer cancel()
-	if g.turns.Take(ctx, known) != nil {
+	if g.turns.Take(ctx, rank) != nil {
 		return &packets.Error{Code: packets.ServerBusy, Msg: "too many questions to the source of identities"}
 	}
 	return nil
@@ -231,7 +231,7 @@ func NewGuarded(name string, method Authenticator, g *Guard) *Guarded {
 
 // Authenticate answers as the method does, or did.
 func (m *Guarded) Authenticate(ctx context.Context, c filters.Credentials) (filters.Identity, error) {
-	return m.guard.Do(ctx, c.Known, partsOf(c), func(ctx context.Context) (filters.Identity, error) {
+	return m.guard.Do(ctx, c.Rank, partsOf(c), func(ctx context.Context) (filters.Identity, error) {
 		return m.method.Authenticate(ctx, c)
 	})
 }
@@ -253,7 +253,7 @@ func (m *Guarded) Recheck(ctx context.Context, s *filters.Session) error {
 		return ErrNotMine // the source is not asked about sessions of others
 	}
 	var end error // neither the source's failure nor an answer to a login
-	_, err := m.guard.Ask(ctx, true, func(ctx context.Context) (filters.Identity, error) {
+	_, err := m.guard.Ask(ctx, ratelimit.Known, func(ctx context.Context) (filters.Identity, error) {
 		end = r.Recheck(ctx, s)
 		if errors.Is(end, ErrUnavailable) {
 			return filters.Identity{}, end

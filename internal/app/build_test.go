@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 // TestReloadKeepsWhatCounts: what did not change keeps its state, the rest is
@@ -31,7 +32,7 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 	}
 	first := loaded(policy+limits, nil)
 	got := 0
-	for first.policies[0].Handshakes.Try(true) {
+	for first.policies[0].Handshakes.Try(ratelimit.Known) {
 		got++
 	}
 	if got != 7 {
@@ -56,7 +57,7 @@ func TestSeatsOverReload(t *testing.T) {
 	a, path := startApp(t, config)
 	seats := a.current.Load().policies[0].Seats
 	for range 3 {
-		seats.Try(true)
+		seats.Try(ratelimit.Known)
 	}
 	if err := os.WriteFile(path, []byte(strings.Replace(config, "max_connections: 3", "max_connections: 2", 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -66,12 +67,12 @@ func TestSeatsOverReload(t *testing.T) {
 	}
 	now := a.current.Load().policies[0].Seats
 	for left := 3; left > 1; left-- {
-		if now.Try(true) {
+		if now.Try(ratelimit.Known) {
 			t.Fatalf("a connection to a broker that takes 2 and has %d", left)
 		}
 		seats.Give()
 	}
-	if !now.Try(true) {
+	if !now.Try(ratelimit.Known) {
 		t.Error("no connection to a broker that takes 2 and has one")
 	}
 }

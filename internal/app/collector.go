@@ -38,9 +38,10 @@ func gcPercent(live uint64) int {
 type collector struct {
 	mu      sync.Mutex
 	auto    bool
-	armed   bool // after runs after the next collection
-	percent int  // in force; 0: the runtime's own
-	before  int  // the runtime's own, once percent is set
+	armed   bool   // after runs after the next collection
+	percent int    // in force; 0: the runtime's own
+	before  int    // the runtime's own, once percent is set
+	most    uint64 // what has been in use; it fades
 }
 
 // set puts a fixed percentage in force, or with 0 one that follows what is in use.
@@ -105,9 +106,17 @@ func (c *collector) after() {
 	defer c.mu.Unlock()
 	c.armed = false
 	if c.auto {
-		c.put(gcPercent(inUse()))
+		c.put(gcPercent(c.lately(inUse())))
 		c.arm()
 	}
+}
+
+// lately returns the most that was in use, where what is long ago counts for less. A
+// password can take 46 MiB for a moment: by what there is between two of them, there
+// would be room for nine times as much with the next.
+func (c *collector) lately(now uint64) uint64 {
+	c.most = max(now, c.most-(c.most+7)/8)
+	return c.most
 }
 
 // inUse returns what the runtime's percentage is of: what the last collection has

@@ -137,3 +137,19 @@ func TestTune(t *testing.T) {
 		t.Errorf("%d bytes, %d %%, want 4 GiB and 70 %%", l, p)
 	}
 }
+
+// TestLately: what was in use for a moment counts for some collections.
+func TestLately(t *testing.T) {
+	var c collector
+	for i, step := range []struct{ now, want uint64 }{{8, 8}, {56, 56}, {8, 49}, {8, 42}, {60, 60}} {
+		if got := c.lately(step.now); got != step.want {
+			t.Errorf("step %d: %d, want %d", i, got, step.want)
+		}
+	}
+	for range 30 {
+		c.lately(8)
+	}
+	if got := c.lately(8); got != 8 {
+		t.Errorf("in the end it is %d", got)
+	}
+}

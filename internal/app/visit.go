@@ -30,7 +30,7 @@ func (v visit) Leave(now time.Time, f proxy.Fault) {
 	switch {
 	case f == proxy.FaultCredentials:
 		o = ratelimit.AuthFailure
-	case f == proxy.FaultProtocol, f == proxy.FaultSilence && !v.Known(): // a device that sleeps is no attack
+	case f == proxy.FaultProtocol, f == proxy.FaultSilence && v.Rank() < ratelimit.Known: // a device that sleeps is no attack
 		o = ratelimit.ProtocolError
 	}
 	v.Visit.Leave(now, o)

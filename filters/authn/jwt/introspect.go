@@ -40,7 +40,7 @@ func (a *Authenticator) introspect(ctx context.Context, c filters.Credentials, t
 	fingerprint, _ := filters.CertificateValue(c.Certificate, "cert.fingerprint")
 	// All that the identity is made of.
 	parts := []string{token, c.ClientID, c.Listener, c.RemoteAddr.String(), fingerprint}
-	return a.Introspection.Guard.Do(ctx, c.Known, parts, func(ctx context.Context) (filters.Identity, error) {
+	return a.Introspection.Guard.Do(ctx, c.Rank, parts, func(ctx context.Context) (filters.Identity, error) {
 		claims, err := a.Introspection.ask(ctx, token)
 		if err != nil {
 			return filters.Identity{}, err

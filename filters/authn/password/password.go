@@ -44,7 +44,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c filters.Credentials)
 		return filters.Identity{}, authn.ErrNotMine
 	}
 	stored, known := a.users.lookup(c.Username)
-	match, err := a.pool.match(ctx, c.Known, stored, c.Password)
+	match, err := a.pool.match(ctx, c, stored)
 	if err != nil {
 		return filters.Identity{}, err
 	}
@@ -90,13 +90,16 @@ type Pool struct {
 // there are processors, guesses would leave none to the sessions.
 func NewPool(n int) *Pool { return &Pool{ratelimit.NewTurns(max(1, n))} }
 
-// match compares when there is a turn, which the known have first. If ctx ends before
+// match compares when there is a turn, which higher ranks have first. If ctx ends before
 // there is one, the error is a *packets.Error with ServerBusy; a comparison that has
-// begun goes on to its end.
-func (p *Pool) match(ctx context.Context, known bool, stored hash, password []byte) (bool, error) {
-	if p.turns.Take(ctx, known) != nil {
+// begun goes on to its end. So it is for a client that has left while it waited.
+func (p *Pool) match(ctx context.Context, c filters.Credentials, stored hash) (bool, error) {
+	if p.turns.Take(ctx, c.Rank) != nil {
 		return false, &packets.Error{Code: packets.ServerBusy, Msg: "too many passwords to compare"}
 	}
 	defer p.turns.Give()
-	return stored.match(password), nil
+	if c.Left != nil && c.Left() {
+		return false, &packets.Error{Code: packets.ServerBusy, Msg: "the client has left"}
+	}
+	return stored.match(c.Password), nil
 }

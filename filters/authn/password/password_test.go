@@ -12,6 +12,7 @@ import (
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/filters/authn"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/ratelimit"
 )
 
 func parse(t *testing.T, file string) *Users {
@@ -161,7 +162,7 @@ func TestPoolIsBounded(t *testing.T) {
 		answers := make(chan error, logins)
 		for range logins {
 			go func() {
-				match, err := pool.match(t.Context(), false, slow, nil)
+				match, err := pool.match(t.Context(), filters.Credentials{}, slow)
 				if err == nil && !match {
 					err = errors.New("no match")
 				}
@@ -185,7 +186,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewPool(1)
 		release := make(chan struct{})
-		go pool.match(t.Context(), false, hash{match: func([]byte) bool { <-release; return true }}, nil)
+		go pool.match(t.Context(), filters.Credentials{}, hash{match: func([]byte) bool { <-release; return true }})
 		synctest.Wait()
 
 		method := New("users", parse(t, "alice:"+sha512Test), pool)
@@ -217,11 +218,12 @@ func TestKnownComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool, release, order := NewPool(1), make(chan struct{}), make(chan string, 3)
 		for _, who := range []string{"in the way", "stranger", "known"} {
-			go pool.match(t.Context(), who == "known", hash{match: func([]byte) bool {
+			rank := map[string]int{"known": ratelimit.Known}[who]
+			go pool.match(t.Context(), filters.Credentials{Rank: rank}, hash{match: func([]byte) bool {
 				<-release
 				order <- who
 				return true
-			}}, nil)
+			}})
 			synctest.Wait()
 		}
 		close(release)
@@ -232,15 +234,27 @@ func TestKnownComeFirst(t *testing.T) {
 	})
 }
 
+// TestWhoHasLeft costs no comparison.
+func TestWhoHasLeft(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		work := 0
+		counting := hash{match: func([]byte) bool { work++; return true }}
+		_, err := NewPool(1).match(t.Context(), filters.Credentials{Left: func() bool { return left }}, counting)
+		if left != (code(err) == packets.ServerBusy) || left != (work == 0) {
+			t.Errorf("left %v: %d comparisons, error %v", left, work, err)
+		}
+	}
+}
+
 // A comparison that panics must not keep its slot: the session that it served
 // ends, the process goes on.
 func TestPanicFreesTheSlot(t *testing.T) {
 	pool := NewPool(1)
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = pool.match(t.Context(), false, hash{match: func([]byte) bool { panic("broken") }}, nil)
+		_, _ = pool.match(t.Context(), filters.Credentials{}, hash{match: func([]byte) bool { panic("broken") }})
 	}()
-	if !pool.turns.Try(false) {
+	if !pool.turns.Try(ratelimit.Stranger) {
 		t.Error("the slot is taken for good")
 	}
 }

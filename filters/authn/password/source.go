@@ -54,7 +54,7 @@ func (a *Stored) Authenticate(ctx context.Context, c filters.Credentials) (filte
 		}
 		a.decoy.Store(&stored)
 	}
-	match, err := a.pool.match(ctx, c.Known, stored, c.Password)
+	match, err := a.pool.match(ctx, c, stored)
 	switch {
 	case err != nil:
 		return filters.Identity{}, err
