@@ -22,9 +22,8 @@ func (c *conn) accept() error {
 	if c.wire.left() { // before anybody works for it
 		return &ending{end: EndEarly}
 	}
-	fingerprint, _ := filters.CertificateValue(c.sess.Certificate, "cert.fingerprint")
-	if r := c.visit.Claim(time.Now(), string(c.connect.Username), fingerprint); r != nil {
-		return r.ending()
+	if err := c.claimUser(); err != nil {
+		return err
 	}
 	p, err = c.authenticate(p)
 	if err != nil {
@@ -47,6 +46,21 @@ func (c *conn) accept() error {
 		return err
 	}
 	return c.reachBroker(p)
+}
+
+// claimUser says who the client claims to be. With enhanced authentication that comes
+// later: what the CONNECT says need not be true, and could take as long as its client
+// likes.
+func (c *conn) claimUser() error {
+	name := string(c.connect.Username)
+	if c.auth.method != "" {
+		name = ""
+	}
+	fingerprint, _ := filters.CertificateValue(c.sess.Certificate, "cert.fingerprint")
+	if r := c.visit.Claim(time.Now(), name, fingerprint); r != nil {
+		return r.ending()
+	}
+	return nil
 }
 
 // enter claims the client identifier, and asks whether there is a place for the

@@ -1,7 +1,9 @@
 package proxy_test
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/internal/mqtttest"
+	"github.com/mqttward/mqttward/internal/pki"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
 	"github.com/mqttward/mqttward/ratelimit"
@@ -165,6 +168,39 @@ func TestFaultOfGuesses(t *testing.T) {
 			t.Errorf("fault %d", f)
 		}
 	})
+}
+
+// TestWhoIsClaimed: a user name counts where it is what will be found true or not, and a
+// certificate is told from others.
+func TestWhoIsClaimed(t *testing.T) {
+	for _, test := range []struct {
+		connect []byte
+		user    string
+	}{
+		{mqtttest.Connect(packets.V5, "device", mqtttest.Login("alice", "wrong")), "alice"},
+		{mqtttest.Connect(packets.V5, "device", mqtttest.Login("alice", "wrong"), method("test", "bob")), ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ca := newCA(t, "clients")
+			pair := issue(t, ca, pki.Options{CN: "plc", Client: true})
+			id := newIdentity(t, "broker.example")
+			h := open(t, withTLS(id, func(o *proxy.TLSOptions) { o.ClientCAs, o.ClientAuth = pool(ca), tls.RequireAndVerifyClientCert }))
+			defer h.close()
+			var user, certificate string
+			h.guests.claim = func(u, c string) *proxy.Refusal {
+				user, certificate = u, c
+				return &proxy.Refusal{End: proxy.EndBanned, Code: packets.Banned}
+			}
+			client := h.dial(packets.V5)
+			client.Conn = tls.Client(client.Conn, id.client(pair))
+			client.Send(test.connect)
+			h.expectEnd("refused banned")
+			sum := sha256.Sum256(pair.Certificate[0])
+			if user != test.user || certificate != hex.EncodeToString(sum[:]) {
+				t.Errorf("claimed %q, want %q; certificate %q", user, test.user, certificate)
+			}
+		})
+	}
 }
 
 // TestSeats: when the broker takes no more, that is the end of the login.
