@@ -105,10 +105,10 @@ func onTLS(hello []byte) []visitor {
 }
 
 // clientHello returns the first bytes that a TLS client sends.
-func clientHello(t *testing.T) []byte {
+func clientHello(t *testing.T, groups ...tls.CurveID) []byte {
 	near, far := net.Pipe()
 	go func() {
-		tls.Client(near, &tls.Config{ServerName: "localhost"}).Handshake()
+		tls.Client(near, &tls.Config{ServerName: "localhost", CurvePreferences: groups}).Handshake()
 		near.Close()
 	}()
 	defer far.Close()

@@ -41,6 +41,18 @@ func (s *handshakeSlot) take() (err error) {
 	return err
 }
 
+// goOn waits for the processor again after a HelloRetryRequest, which was an answer
+// and cost nothing.
+func (s *handshakeSlot) goOn() (err error) {
+	if s.computes {
+		return nil
+	}
+	ctx, cancel := s.rest()
+	defer cancel()
+	s.computes, err = s.wait(ctx, s.computing)
+	return err
+}
+
 func (s *handshakeSlot) wait(ctx context.Context, places Places) (taken bool, err error) {
 	if places == nil {
 		return false, nil

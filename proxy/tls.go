@@ -54,16 +54,12 @@ func NewTLS(o TLSOptions) *TLS {
 		o.ClientCAs = x509.NewCertPool() // nil would mean the system's
 	}
 	c := &tls.Config{
-		Certificates: o.Certificates,
-		MinVersion:   max(o.MinVersion, tls.VersionTLS12),
-		ClientAuth:   o.ClientAuth,
-		ClientCAs:    o.ClientCAs,
+		GetCertificate: certificate(o.Certificates, o.Staple),
+		MinVersion:     max(o.MinVersion, tls.VersionTLS12),
+		ClientAuth:     o.ClientAuth,
+		ClientCAs:      o.ClientCAs,
 
 		SessionTicketsDisabled: o.Tickets.Disabled,
-	}
-	if o.Staple != nil {
-		// crypto/tls asks for certificates that may change only if it has no others.
-		c.Certificates, c.GetCertificate = nil, stapled(o.Certificates, o.Staple)
 	}
 	clients := &clientAuth{mode: o.ClientAuth, roots: o.ClientCAs, revoked: newRevocations(o.CRLs), status: o.Status}
 	if o.ClientAuth != tls.NoClientCert {
@@ -100,11 +96,23 @@ func (t *TLS) configFor(hello *tls.ClientHelloInfo) *tls.Config {
 	return c
 }
 
-// stapled picks a certificate as crypto/tls does, the first that suits the client
-// or else the first, and puts the answer about it in.
-func stapled(certs []tls.Certificate, staple func(i int) []byte) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// certificate picks one as crypto/tls does, the first that suits the client or else
+// the first, and puts the answer about it in, if there are any. crypto/tls asks it in
+// every handshake that signs, since there are no other certificates.
+func certificate(certs []tls.Certificate, staple func(i int) []byte) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		i := max(0, slices.IndexFunc(certs, func(c tls.Certificate) bool { return hello.SupportsCertificate(&c) == nil }))
+		if slot, ok := hello.Context().Value(slotKey{}).(*handshakeSlot); ok {
+			if err := slot.goOn(); err != nil {
+				return nil, err
+			}
+		}
+		i := 0
+		if len(certs) > 1 {
+			i = max(0, slices.IndexFunc(certs, func(c tls.Certificate) bool { return hello.SupportsCertificate(&c) == nil }))
+		}
+		if staple == nil {
+			return &certs[i], nil
+		}
 		c := certs[i]
 		c.OCSPStaple = staple(i)
 		return &c, nil
