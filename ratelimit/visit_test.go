@@ -289,7 +289,8 @@ func TestGuessesWithCertificate(t *testing.T) {
 	w := newWorld(t, Limits{Guesses: Rate{PerSecond: 3.0 / 60, Burst: 3}})
 	claim := func(user, certificate string) (*Visit, Refusal) {
 		v := w.visit(away)
-		return v, v.Claim(w.now, user, certificate)
+		refusal := v.Claim(w.now, user, certificate)
+		return v, refusal
 	}
 	for i := range 4 {
 		v, refusal := claim("alice", "mallory's")
