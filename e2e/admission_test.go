@@ -18,7 +18,7 @@ func TestAdmission(t *testing.T) {
 		{"per address", settings{limits: "{max_connections_per_ip: 2}"}, 2, "max_connections_per_ip"},
 		{"per network", settings{limits: "{max_connections_per_network: 2}"}, 2, "max_connections_per_network"},
 		{"in total", settings{limits: "{max_connections: 3, max_connections_per_network: 0}"}, 3, "max_connections"},
-		{"of strangers", settings{limits: "{max_connections: 4, max_connections_per_network: 0}"}, 3, "reserved_connections"},
+		{"of strangers", settings{limits: "{max_connections: 8, max_connections_per_network: 0}"}, 7, "reserved_connections"},
 		{"rate per address", settings{limits: "{connect_rate_per_ip: {rate: 0.0001, burst: 2}}"}, 2, "connect_rate_per_ip"},
 		{"rate per network", settings{limits: "{connect_rate_per_network: {rate: 0.0001, burst: 2}}"}, 2, "connect_rate_per_network"},
 		{"rate in total", settings{limits: "{connect_rate: {rate: 0.0001, burst: 1}}"}, 1, "connect_rate"},
