@@ -102,7 +102,7 @@ type Credentials struct {
 	Listener    string            // the configured name of the listener
 
 	Rank int         // of the client where logins wait: the higher go first
-	Left func() bool // reports whether the client has gone meanwhile; nil: nobody knows
+	Left func() bool `json:"-"` // reports whether the client has gone meanwhile; nil: nobody knows
 }
 
 // Dialogue is one run of MQTT 5.0 enhanced authentication (section 4.12). One

@@ -205,6 +205,7 @@ func TestSaveFails(t *testing.T) {
 		}
 		go a.keepBans(t.Context())
 		time.Sleep(warnEvery + 10*saveEvery + time.Millisecond)
+		synctest.Wait()
 		if n := strings.Count(log.String(), "level=WARN msg=\"bans could not be saved: a restart would forget some\""); n != 2 {
 			t.Errorf("%d warnings in a minute and a bit:\n%s", n, log)
 		}
@@ -212,6 +213,7 @@ func TestSaveFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(saveEvery)
+		synctest.Wait()
 		if saved, err := readBans(path); len(saved) != 1 || err != nil {
 			t.Errorf("saved %v, %v", saved, err)
 		}
