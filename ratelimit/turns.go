@@ -105,9 +105,11 @@ func (t *Turns) queue(rank int) (*list.List, *list.Element) {
 	defer t.next() // there may have been a turn since Try
 	t.evict()
 	if rank == Known {
-		return queue, queue.PushBack(turn)
+		place := queue.PushBack(turn)
+		return queue, place
 	}
-	return queue, queue.PushFront(turn)
+	place := queue.PushFront(turn)
+	return queue, place
 }
 
 // Give ends a turn.
