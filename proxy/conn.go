@@ -210,6 +210,7 @@ func (c *conn) handshakeTLS(t *tls.Conn) error {
 	slot := &handshakeSlot{
 		handshakes: c.policy.Handshakes, computing: c.policy.Computing, rank: c.visit.Rank(),
 		life: c.life, limit: limit, start: time.Now(),
+		letGo: c.wire.ahead.release,
 		leave: func() { c.stop(&ending{end: EndHandshake, err: errNoSlot}) },
 	}
 	c.wire.beforeWait = func() error { slot.waits(); return nil }
