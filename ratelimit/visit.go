@@ -44,9 +44,8 @@ type Entry struct {
 	Taken    bool   // another connection has the client identifier
 }
 
-// The parts of the memory up to which there is some for strangers, for the known,
-// and for anybody at all. There is a warning to be given at the second: what comes
-// in between can be told.
+// The parts of the memory up to which there is some for strangers, for the known, and
+// for anybody at all. Up to the last, who is refused is told so, which takes a handshake.
 const (
 	memoryForStrangers = 0.80
 	memoryForKnown     = 0.90

@@ -634,3 +634,38 @@ func TestRecentIsBounded(t *testing.T) {
 		t.Errorf("%d and %d are kept", len(r.keys), r.noted.Len())
 	}
 }
+
+// TestReloadRefillsNothing: rates and guesses that did not change keep what was taken.
+func TestReloadRefillsNothing(t *testing.T) {
+	limits := Limits{PerNetworkRate: Rate{PerSecond: 1e-6, Burst: 2}, Guesses: Rate{PerSecond: 1e-6, Burst: 1}}
+	w := newWorld(t, limits)
+	w.stay(home, "alice", "a")
+	w.guess(home, "alice")
+	w.visit("192.0.9.9") // in the network of home
+	w.gate.SetLimits(limits)
+	if refusal := w.guess(home, "alice"); refusal != Banned {
+		t.Errorf("a guess after a reload: %q", refusal)
+	}
+	if _, refusal := w.gate.Admit(w.now, netip.MustParseAddr("192.0.9.8")); refusal != ConnectRatePerNetwork {
+		t.Errorf("a stranger after a reload: %q", refusal)
+	}
+}
+
+// TestProvedUserIsBanned: a ban by hand is about who it is, whatever its CONNECT said.
+func TestProvedUserIsBanned(t *testing.T) {
+	w := newWorld(t, Limits{})
+	w.stay(home, "alice", "a")
+	if err := w.gate.bans.Put(w.now, Ban{Subject: Subject{User, "alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	if refusal := w.visit(home).Claim(w.now, "alice", ""); refusal != Banned {
+		t.Errorf("alice, before anybody works for her: %q", refusal)
+	}
+	v := w.visit(home)
+	if refusal := v.Claim(w.now, "", "a certificate"); refusal != "" {
+		t.Fatalf("without a name: %q", refusal)
+	}
+	if refusal := v.Enter(w.now, Entry{Identity: "alice", ClientID: "a"}); refusal != Banned {
+		t.Errorf("alice by her certificate: %q", refusal)
+	}
+}

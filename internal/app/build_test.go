@@ -38,6 +38,13 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 	if got != 7 {
 		t.Errorf("%d handshakes at once, want 7", got)
 	}
+	computing := 0
+	for first.policies[0].Computing.Try(ratelimit.Known) {
+		computing++
+	}
+	if computing != halfOfProcessors() {
+		t.Errorf("%d handshakes compute at once, want %d", computing, halfOfProcessors())
+	}
 	same := loaded(policy+limits+"log: {level: debug}\n", first)
 	if same.handshakes != first.handshakes || same.seats != first.seats || first.seats == nil || same.broker != first.broker {
 		t.Error("what did not change was made anew")
