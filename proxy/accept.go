@@ -19,9 +19,6 @@ func (c *conn) accept() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
-	if c.wire.left() { // before anybody works for it
-		return &ending{end: EndEarly}
-	}
 	if err := c.claimUser(); err != nil {
 		return err
 	}

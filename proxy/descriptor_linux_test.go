@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 // TestWriteTime: a write that has to wait gets its time again when it has moved
@@ -101,6 +103,16 @@ func TestUnread(t *testing.T) {
 	}
 }
 
+// awaitLeft waits for the FIN of a peer that has closed.
+func awaitLeft(t *testing.T, w *wire) {
+	t.Helper()
+	if err := w.file.raw.Control(func(fd uintptr) {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 10_000)
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLeft: a peer that has closed is known to have, whatever it has sent before, and
 // one that says nothing is not.
 func TestLeft(t *testing.T) {
@@ -115,13 +127,30 @@ func TestLeft(t *testing.T) {
 		if err := far.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.file.raw.Control(func(fd uintptr) {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 10_000) // its FIN may be on its way
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if !w.left() {
+		if awaitLeft(t, w); !w.left() {
 			t.Errorf("who has sent %d bytes and closed is still there", sent)
 		}
+	}
+}
+
+// ranked is a visit with a rank, and nothing more.
+type ranked struct{ Visit }
+
+func (ranked) Rank() int { return 0 }
+
+// TestNobodyWorksForWhoHasLeft: neither who compares passwords nor the broker.
+func TestNobodyWorksForWhoHasLeft(t *testing.T) {
+	w, far := socketPair(t)
+	c := &conn{wire: w, policy: &Policy{}, visit: ranked{}}
+	if left := c.credentials().Left; left() || c.sit() != nil {
+		t.Error("who is there has left")
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitLeft(t, w)
+	busy := c.notAuthenticated("", &packets.Error{Code: packets.ServerBusy})
+	if err := asEnding(c.sit(), EndBackend, 0); !c.credentials().Left() || err.end != EndEarly || busy.end != EndEarly {
+		t.Errorf("who has left ends as %v and %v", err, busy)
 	}
 }
