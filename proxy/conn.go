@@ -23,8 +23,9 @@ type conn struct {
 	remote   netip.AddrPort
 	visit    Visit
 
-	wire     *wire    // the client's socket
-	client   net.Conn // wire, or TLS over it
+	wire     *wire     // the client's socket
+	client   net.Conn  // wire, or TLS over it
+	tls      *tls.Conn // nil: plaintext
 	reader   *packets.Reader
 	toClient sink
 
@@ -195,7 +196,7 @@ func (c *conn) handshake() error {
 	if err != nil {
 		return &ending{end: EndHandshake, err: err}
 	}
-	c.client, c.toClient.out = t, t
+	c.client, c.tls, c.toClient.out = t, t, t
 	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
 	}
