@@ -24,7 +24,7 @@ type conn struct {
 	visit    Visit
 
 	wire     *wire     // the client's socket
-	client   net.Conn  // wire, or TLS over it
+	client   net.Conn  // wire, or TLS over it, or a WebSocket over either
 	tls      *tls.Conn // nil: plaintext
 	reader   *packets.Reader
 	toClient sink
@@ -89,6 +89,9 @@ func (c *conn) open() (e *ending) {
 	defer c.caught(&e)
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
+	}
+	if err := c.upgrade(); err != nil {
+		return c.refuse(asEnding(err, EndUpgrade, packets.Success))
 	}
 	if err := c.accept(); err != nil {
 		c.unclaim() // nobody waits until a refused client has gone

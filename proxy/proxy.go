@@ -25,13 +25,14 @@ import (
 // filters of the new one from their next packet on, and what they are subscribed to
 // at once; limits of time and size hold as they were when the connection came.
 type Policy struct {
-	Listener string // the listener's configured name
-	TLS      *TLS   // nil: plaintext
-	Admit    Admit
-	Authn    Authenticator
-	Up       filters.Chain // client to broker
-	Down     filters.Chain // broker to client
-	Broker   Dialer
+	Listener  string     // the listener's configured name
+	TLS       *TLS       // nil: plaintext
+	WebSocket *WebSocket // nil: MQTT is right on the connection
+	Admit     Admit
+	Authn     Authenticator
+	Up        filters.Chain // client to broker
+	Down      filters.Chain // broker to client
+	Broker    Dialer
 
 	ProxyProtocol byte // the version in which the broker is told of the client; 0: not at all
 

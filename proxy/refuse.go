@@ -8,8 +8,8 @@ func (c *conn) refuse(e *ending) *ending {
 	if stopped := c.ending.Load(); stopped != nil && e.end != EndRefused {
 		e = stopped
 	}
-	// Broker and crypto/tls have told the client themselves.
-	told := e.end == EndRefused || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
+	// Broker, upgrade and crypto/tls have told the client themselves.
+	told := e.end == EndRefused || e.end == EndUpgrade || c.wire.frames.settled() || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
 	b := connackFor(c.reader.Version, e)
 	if c.policy.Silent && e.end != EndRefused {
 		b = nil
@@ -21,6 +21,7 @@ func (c *conn) refuse(e *ending) *ending {
 	if b != nil {
 		_ = c.toClient.write(b)
 	}
+	c.wire.frames.part(e)
 	closeWrite(c.client, c.wire.Conn)
 	c.wire.drain()
 	return e
