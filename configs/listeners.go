@@ -10,7 +10,8 @@ func (l *loader) listeners(backends, methods []string) {
 	for i, s := range c.Listeners {
 		path := item("listeners", i)
 		l.listenAddress(path, s.Address, c.Listeners[:i])
-		l.transport(path, s)
+		l.webSocket(path, s)
+		l.privacy(path, s)
 		if s.Backend != "" {
 			l.refer(key(path, "backend"), "backend", s.Backend, backends)
 		}
@@ -40,8 +41,8 @@ func (l *loader) listenAddress(path string, a Address, before []Listener) {
 	}
 }
 
-// transport sees to it that nobody is in the clear without having said so.
-func (l *loader) transport(path string, s Listener) {
+// privacy sees to it that nobody is in the clear without having said so.
+func (l *loader) privacy(path string, s Listener) {
 	at := key(path, "tls")
 	switch {
 	case s.TLS != nil && s.InsecurePlaintext:

@@ -93,6 +93,9 @@ func TestEveryKey(t *testing.T) {
 listeners:
   - name: mqtts
     address: "[::1]:8883"
+    transport: websocket
+    path: /ws
+    origins: [https://app.example, "https://*.plant.example:8443"]
     tls:
       certificates: [{cert: crt, key: ./key}]
       min_version: 1.3
@@ -157,7 +160,7 @@ log: {level: debug, format: json, audit: audit.log}
 	local := filepath.Join
 	want := []Listener{
 		{
-			Name: "mqtts", Address: "[::1]:8883",
+			Name: "mqtts", Address: "[::1]:8883", Transport: TransportWebSocket, Path: "/ws", Origins: []string{"https://app.example", "https://*.plant.example:8443"},
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
@@ -168,7 +171,7 @@ log: {level: debug, format: json, audit: audit.log}
 			Deny:    []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
 			Backend: "broker", Authn: []string{"plc", "anyone"}, Silent: true,
 		},
-		{Name: "plain", Address: ":1884", InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
+		{Name: "plain", Address: ":1884", Transport: TransportTCP, InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
 	}
 	if !reflect.DeepEqual(c.Listeners, want) {
 		t.Errorf("listeners\n%+v, want\n%+v", c.Listeners, want)
@@ -183,9 +186,9 @@ log: {level: debug, format: json, audit: audit.log}
 			},
 			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
-			Place: Place{Path: "authz.rules[0]", Line: 29},
+			Place: Place{Path: "authz.rules[0]", Line: 32},
 		},
-		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 40}},
+		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 43}},
 	}
 	if !reflect.DeepEqual(c.Authz.Rules, rules) {
 		t.Errorf("rules\n%+v, want\n%+v", c.Authz.Rules, rules)

@@ -52,7 +52,10 @@ type Config struct {
 type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
-	TLS               *TLS           `yaml:"tls"` // nil: plaintext
+	Transport         string         `yaml:"transport" oneof:"tcp websocket"`
+	Path              string         `yaml:"path"`    // that requests for a WebSocket have; only with TransportWebSocket
+	Origins           []string       `yaml:"origins"` // of pages that may connect; nil: those of the host itself; only with TransportWebSocket
+	TLS               *TLS           `yaml:"tls"`     // nil: plaintext
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
@@ -60,6 +63,12 @@ type Listener struct {
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
 	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
 }
+
+// The values of Listener.Transport.
+const (
+	TransportTCP       = "tcp"       // MQTT right on the connection
+	TransportWebSocket = "websocket" // MQTT in the frames of a WebSocket
+)
 
 // The values of TLS.ClientAuth.
 const (

@@ -20,13 +20,14 @@ func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
 	o, methods := b.strict(), b.vouched(b.chain(l.Authn))
 	return &proxy.Policy{
-		Listener: l.Name,
-		TLS:      b.tls[i],
-		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
-		Authn:    methods,
-		Up:       b.up(o),
-		Down:     b.down(o),
-		Broker:   b.broker,
+		Listener:  l.Name,
+		TLS:       b.tls[i],
+		WebSocket: webSocket(l),
+		Admit:     b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
+		Authn:     methods,
+		Up:        b.up(o),
+		Down:      b.down(o),
+		Broker:    b.broker,
 
 		Namespace: b.namespace(),
 		Silent:    l.Silent,
