@@ -388,8 +388,7 @@ func TestSlowFrame(t *testing.T) {
 	}
 }
 
-// TestSilentWebSocket keeps the Keep Alive of a client whose pings are those of WebSocket,
-// which say nothing in MQTT.
+// TestSilentWebSocket: an open WebSocket without packets is silence.
 func TestSilentWebSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, overWebSocket)
