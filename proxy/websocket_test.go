@@ -221,6 +221,36 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestSilentAboutRequests: a listener that is silent about refusals is so about these.
+func TestSilentAboutRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, overWebSocket, func(p *proxy.Policy) { p.Silent = true })
+		defer h.close()
+		client := h.dial(packets.V5)
+		client.Send([]byte("GET / HTTP/1.1\r\n\r\n"))
+		client.ExpectClose("The connection ends without an answer.")
+		client.Close()
+		h.expectEnd("refused websocket_handshake")
+	})
+}
+
+// TestRefusalIsRead: a client that goes on sending reads the answer nevertheless.
+func TestRefusalIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, overWebSocket)
+		defer h.close()
+		client := h.dial(packets.V5)
+		client.Send([]byte("GET /" + strings.Repeat("a", 60_000)))
+		synctest.Wait()
+		client.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+		if answer, err := io.ReadAll(client.Conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		client.Close()
+		h.expectEnd("refused websocket_handshake")
+	})
+}
+
 // TestSlowRequest: the bytes of a request do not move its deadline.
 func TestSlowRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -490,5 +520,41 @@ func TestWebSocketDoesNotAllocate(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations per PUBLISH in each direction, want none", allocs)
+	}
+}
+
+// TestGatheredFrames gathers a large payload whose frames end where the buffer does, or
+// nearly so: there may be room for a byte, and the next that comes is a header.
+func TestGatheredFrames(t *testing.T) {
+	sound, _ := text(100_000)
+	packet := mqtttest.Publish(packets.V5, 0, 0, "json/refuse", sound)
+	for _, last := range []int{1, 2, 3, 100, 10_000} {
+		for name, inTLS := range map[string]bool{"plain": false, "TLS": true} {
+			synctest.Test(t, func(t *testing.T) {
+				id := newIdentity(t, "broker.example")
+				h := open(t, inspected(t), overWebSocket, func(p *proxy.Policy) {
+					if inTLS {
+						withTLS(id)(p)
+					}
+				})
+				defer h.close()
+				client := h.dial(packets.V5)
+				if inTLS {
+					conn := tls.Client(client.Conn, id.client())
+					client.Conn = conn
+					if err := conn.HandshakeContext(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				web := h.shakeHands(client)
+				_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
+				stream := frameOf(ws.OpBinary, packet[:len(packet)-last])
+				for _, b := range packet[len(packet)-last:] {
+					stream = append(stream, frameOf(ws.OpBinary, []byte{b})...)
+				}
+				go func() { _, _ = web.Conn.Write(stream) }()
+				broker.Expect(fmt.Sprintf("All of it comes, the last %d bytes in a frame each (%s).", last, name), packet)
+			})
+		}
 	}
 }
