@@ -86,7 +86,7 @@ func (h *house) browse(v packets.Version) (*mqtttest.Peer, *page) {
 
 func (h *house) shakeHands(client *mqtttest.Peer) *page {
 	h.t.Helper()
-	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt"}
+	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt", RawQuery: strings.Repeat("a", 1000)} // more than is read at once
 	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}}.Upgrade(client.Conn, u)
 	if err != nil || agreed.Protocol != "mqtt" {
 		h.t.Fatalf("the WebSocket is refused: %+v, %v", agreed, err)
@@ -240,7 +240,7 @@ func TestRefusalIsRead(t *testing.T) {
 		h := open(t, overWebSocket)
 		defer h.close()
 		client := h.dial(packets.V5)
-		client.Send([]byte("GET /" + strings.Repeat("a", 60_000)))
+		go func() { _, _ = client.Conn.Write([]byte("GET /" + strings.Repeat("a", 300_000))) }()
 		synctest.Wait()
 		client.Conn.SetReadDeadline(time.Now().Add(time.Minute))
 		if answer, err := io.ReadAll(client.Conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
