@@ -87,7 +87,7 @@ func (h *house) browse(v packets.Version) (*mqtttest.Peer, *page) {
 func (h *house) shakeHands(client *mqtttest.Peer) *page {
 	h.t.Helper()
 	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt", RawQuery: strings.Repeat("a", 1000)} // more than is read at once
-	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}}.Upgrade(client.Conn, u)
+	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}, WriteBufferSize: 4096}.Upgrade(client.Conn, u)
 	if err != nil || agreed.Protocol != "mqtt" {
 		h.t.Fatalf("the WebSocket is refused: %+v, %v", agreed, err)
 	}
