@@ -86,8 +86,8 @@ func (h *house) browse(v packets.Version) (*mqtttest.Peer, *page) {
 
 func (h *house) shakeHands(client *mqtttest.Peer) *page {
 	h.t.Helper()
-	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt", RawQuery: strings.Repeat("a", 1000)} // more than is read at once
-	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}, WriteBufferSize: 4096}.Upgrade(client.Conn, u)
+	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt"}
+	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}}.Upgrade(client.Conn, u)
 	if err != nil || agreed.Protocol != "mqtt" {
 		h.t.Fatalf("the WebSocket is refused: %+v, %v", agreed, err)
 	}
@@ -219,6 +219,26 @@ func TestRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRequestInOneRecord: what TLS has of a request beyond what is read at once is not
+// waited for.
+func TestRequestInOneRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		h := open(t, withTLS(id), overWebSocket)
+		defer h.close()
+		conn := tls.Client(h.dial(packets.V5).Conn, id.client())
+		if err := conn.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(conn, "GET /mqtt?%s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n", strings.Repeat("a", 700))
+		b := make([]byte, 13)
+		if _, err := io.ReadFull(conn, b); err != nil || string(b) != "HTTP/1.1 101 " {
+			t.Errorf("answer %q, %v", b, err)
+		}
+	})
 }
 
 // TestSilentAboutRequests: a listener that is silent about refusals is so about these.
