@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/url"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,81 +17,6 @@ import (
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
 )
-
-// overWebSocket makes a listener one for WebSockets.
-func overWebSocket(p *proxy.Policy) { p.WebSocket = &proxy.WebSocket{Path: "/mqtt"} }
-
-// page is a client's end of a WebSocket. What is written is the payload of one frame, and
-// a close frame is the end of what is read.
-type page struct {
-	net.Conn
-	rest   io.Reader // of the frame that has begun
-	status ws.StatusCode
-	pongs  []string
-}
-
-func (p *page) Write(b []byte) (int, error) {
-	_, err := p.Conn.Write(frameOf(ws.OpBinary, b))
-	return len(b), err
-}
-
-func (p *page) Read(b []byte) (int, error) {
-	for {
-		if p.rest != nil {
-			if n, err := p.rest.Read(b); n > 0 || err != io.EOF {
-				return n, err
-			}
-			p.rest = nil
-		}
-		h, err := ws.ReadHeader(p.Conn)
-		if err != nil {
-			return 0, err
-		}
-		if err := ws.CheckHeader(h, ws.StateClientSide); err != nil {
-			return 0, err
-		}
-		if h.OpCode == ws.OpBinary {
-			p.rest = io.LimitReader(p.Conn, h.Length)
-			continue
-		}
-		payload := make([]byte, h.Length)
-		if _, err := io.ReadFull(p.Conn, payload); err != nil {
-			return 0, err
-		}
-		switch h.OpCode {
-		case ws.OpPong:
-			p.pongs = append(p.pongs, string(payload))
-		case ws.OpClose:
-			p.status, _ = ws.ParseCloseFrameData(payload)
-			return 0, io.EOF
-		default:
-			return 0, fmt.Errorf("a frame %v", h.OpCode)
-		}
-	}
-}
-
-func frameOf(op ws.OpCode, payload []byte) []byte {
-	return ws.MustCompileFrame(ws.MaskFrameWith(ws.NewFrame(op, true, payload), [4]byte{1, 2, 3, 250}))
-}
-
-// browse connects a client that has its WebSocket.
-func (h *house) browse(v packets.Version) (*mqtttest.Peer, *page) {
-	h.t.Helper()
-	client := h.dial(v)
-	return client, h.shakeHands(client)
-}
-
-func (h *house) shakeHands(client *mqtttest.Peer) *page {
-	h.t.Helper()
-	u := &url.URL{Scheme: "ws", Host: "broker.example", Path: "/mqtt"}
-	_, agreed, err := ws.Dialer{Protocols: []string{"mqtt"}}.Upgrade(client.Conn, u)
-	if err != nil || agreed.Protocol != "mqtt" {
-		h.t.Fatalf("the WebSocket is refused: %+v, %v", agreed, err)
-	}
-	web := &page{Conn: client.Conn}
-	client.Conn = web
-	return web
-}
 
 // TestWebSocket is a session in a WebSocket, from its beginning to its end.
 func TestWebSocket(t *testing.T) {
@@ -170,222 +92,6 @@ func TestWebSocketInTLS(t *testing.T) {
 	})
 }
 
-// TestRequests: what becomes of a request that is not one for MQTT, and whom it is
-// blamed on.
-func TestRequests(t *testing.T) {
-	const good = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n"
-	for _, tt := range []struct {
-		name, request string
-		answer        string // its beginning; "": none
-		end           string
-		fault         proxy.Fault
-	}{
-		{"another path", strings.Replace(good, "/mqtt", "/", 1) + "\r\n", "HTTP/1.1 404 Not Found\r\n", "websocket_handshake", proxy.NoFault},
-		{"POST", strings.Replace(good, "GET", "POST", 1) + "\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", "websocket_handshake", proxy.NoFault},
-		{"a page of elsewhere", good + "Origin: https://evil.example\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n", "websocket_handshake", proxy.NoFault},
-		{"no subprotocol", strings.Replace(good, "mqtt\r\n", "chat\r\n", 1) + "\r\n", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
-		{"something behind it", good + "\r\n\x82", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
-		{"too long", good + "Cookie: " + strings.Repeat("a", 9000) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
-		{"without an end", "GET /" + strings.Repeat("a", 9000), "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
-		{"MQTT", string(mqtttest.Connect(packets.V311, "device")), "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.FaultProtocol},
-		{"no HTTP", "HELLO\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.FaultProtocol},
-		{"silence", "", "", "connect_timeout", proxy.FaultSilence},
-		{"half a request", good, "", "connect_timeout", proxy.FaultSilence},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := open(t, overWebSocket)
-				defer h.close()
-				client := h.dial(packets.V5)
-				client.Send([]byte(tt.request))
-				start := time.Now()
-				client.Conn.SetReadDeadline(start.Add(time.Hour))
-				answer, err := io.ReadAll(client.Conn)
-				if err != nil || !strings.HasPrefix(string(answer), tt.answer) || tt.answer == "" && len(answer) > 0 {
-					t.Errorf("answer %q, %v", answer, err)
-				}
-				if took := time.Since(start); took > connectTimeout {
-					t.Errorf("it took %v", took)
-				}
-				client.Close()
-				h.expectEnd("refused " + tt.end)
-				if got := proxy.Fault(h.fault.Load()); got != tt.fault {
-					t.Errorf("fault %d, want %d", got, tt.fault)
-				}
-				if n := h.dials.Load(); n != 0 {
-					t.Errorf("the broker was dialled %d times", n)
-				}
-			})
-		})
-	}
-}
-
-// TestRequestInOneRecord: what TLS has of a request beyond what is read at once is not
-// waited for.
-func TestRequestInOneRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		id := newIdentity(t, "broker.example")
-		h := open(t, withTLS(id), overWebSocket)
-		defer h.close()
-		conn := tls.Client(h.dial(packets.V5).Conn, id.client())
-		if err := conn.HandshakeContext(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = fmt.Fprintf(conn, "GET /mqtt?%s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n", strings.Repeat("a", 700))
-		b := make([]byte, 13)
-		if _, err := io.ReadFull(conn, b); err != nil || string(b) != "HTTP/1.1 101 " {
-			t.Errorf("answer %q, %v", b, err)
-		}
-	})
-}
-
-// TestSilentAboutRequests: a listener that is silent about refusals is so about these.
-func TestSilentAboutRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, overWebSocket, func(p *proxy.Policy) { p.Silent = true })
-		defer h.close()
-		client := h.dial(packets.V5)
-		client.Send([]byte("GET / HTTP/1.1\r\n\r\n"))
-		client.ExpectClose("The connection ends without an answer.")
-		client.Close()
-		h.expectEnd("refused websocket_handshake")
-	})
-}
-
-// TestRefusalIsRead: a client that goes on sending reads the answer nevertheless.
-func TestRefusalIsRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, overWebSocket)
-		defer h.close()
-		client := h.dial(packets.V5)
-		go func() { _, _ = client.Conn.Write([]byte("GET /" + strings.Repeat("a", 300_000))) }()
-		synctest.Wait()
-		client.Conn.SetReadDeadline(time.Now().Add(time.Minute))
-		if answer, err := io.ReadAll(client.Conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
-			t.Errorf("answer %q, %v", answer, err)
-		}
-		client.Close()
-		h.expectEnd("refused websocket_handshake")
-	})
-}
-
-// TestSlowRequest: the bytes of a request do not move its deadline.
-func TestSlowRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, overWebSocket)
-		defer h.close()
-		client := h.dial(packets.V5)
-		go func() {
-			for range 60 {
-				if _, err := client.Conn.Write([]byte("G")); err != nil {
-					return
-				}
-				time.Sleep(time.Second / 2)
-			}
-		}()
-		if took := ended(client, "It has no longer than a CONNECT."); took != connectTimeout {
-			t.Errorf("it took %v, want %v", took, connectTimeout)
-		}
-		client.Close()
-		h.expectEnd("refused connect_timeout")
-	})
-}
-
-// TestBadFrames: a client that does not keep to WebSocket is told so, before its session
-// and within. Its Will is due, since the broker hears no goodbye.
-func TestBadFrames(t *testing.T) {
-	unmasked := ws.MustCompileFrame(ws.NewBinaryFrame([]byte{0xc0, 0}))
-	for _, tt := range []struct {
-		name   string
-		sent   []byte
-		status ws.StatusCode
-	}{
-		{"not masked", unmasked, 1002},
-		{"text", frameOf(ws.OpText, []byte("hello")), 1003},
-		{"a ping that is too long", []byte{0x89, 0xfe, 0x10, 0, 0, 0, 0, 0}, 1002},
-		{"a compressed frame", []byte{0xc2, 0x81, 0, 0, 0, 0, 0}, 1002},
-		{"a frame that is too large", []byte{0x82, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1009},
-		{"too many pings", bytes.Repeat(frameOf(ws.OpPing, nil), 200), 1008},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := open(t, overWebSocket)
-				defer h.close()
-				client, web := h.browse(packets.V5)
-				_, _ = web.Conn.Write(tt.sent)
-				client.ExpectClose("No session comes of that.")
-				client.Close()
-				h.expectEnd("refused malformed_connect")
-				if got := proxy.Fault(h.fault.Load()); web.status != tt.status || got != proxy.FaultProtocol {
-					t.Errorf("status %d, fault %d, want %d", web.status, got, tt.status)
-				}
-			})
-			synctest.Test(t, func(t *testing.T) {
-				h := open(t, overWebSocket)
-				defer h.close()
-				client, web := h.browse(packets.V5)
-				_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
-				_, _ = web.Conn.Write(tt.sent)
-				want := mqtttest.Disconnect(packets.V5, packets.ProtocolError)
-				if tt.status == 1008 {
-					want = mqtttest.Disconnect(packets.V5, packets.MessageRateTooHigh)
-				}
-				client.Expect("The reason comes first.", want)
-				client.ExpectClose("Then the end.")
-				if web.status != tt.status {
-					t.Errorf("status %d, want %d", web.status, tt.status)
-				}
-				broker.ExpectClose("And that of the broker's side, without goodbye.")
-				client.Close()
-				broker.Close()
-				h.expectEnd("ended protocol_error")
-			})
-		})
-	}
-}
-
-// TestPings: a ping is answered at once, in the middle of a PUBLISH that is streamed in
-// either direction too.
-func TestPings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, overWebSocket)
-		defer h.close()
-		client, web := h.browse(packets.V5)
-		_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
-		packet := mqtttest.Publish(packets.V5, 0, 0, "data/a", string(long(100_000)))
-		ping := func(text string) {
-			t.Helper()
-			if _, err := web.Conn.Write(frameOf(ws.OpPing, []byte(text))); err != nil {
-				t.Fatal(err)
-			}
-			b := make([]byte, 2+len(text))
-			web.Conn.SetReadDeadline(time.Now().Add(time.Second))
-			if _, err := io.ReadFull(web.Conn, b); err != nil || string(b) != "\x8a"+string(rune(len(text)))+text {
-				t.Errorf("a ping is answered with % x, %v", b, err)
-			}
-		}
-		ping("between packets")
-		client.Send(packet[:50_000])
-		ping("up")
-		go client.Send(packet[50_000:])
-		broker.Expect("The PUBLISH is whole.", packet)
-
-		broker.Send(packet[:20_000])
-		head := make([]byte, 20_000)
-		if _, err := io.ReadFull(web, head); err != nil {
-			t.Fatal(err)
-		}
-		ping("down")
-		go broker.Send(packet[20_000:])
-		rest := make([]byte, len(packet)-len(head))
-		if _, err := io.ReadFull(web, rest); err != nil || !bytes.Equal(append(head, rest...), packet) {
-			t.Errorf("the PUBLISH is not whole: %v", err)
-		}
-	})
-}
-
 // TestPageCloses: a close frame is answered, with what it says, and is no goodbye in MQTT.
 func TestPageCloses(t *testing.T) {
 	for _, body := range [][]byte{nil, ws.NewCloseFrameBody(1001, "tab closed")} {
@@ -410,34 +116,6 @@ func TestPageCloses(t *testing.T) {
 	}
 }
 
-// TestSlowFrame: a header that never becomes whole ends the session as a packet does that
-// never becomes whole.
-func TestSlowFrame(t *testing.T) {
-	for _, cut := range []int{1, 3, 7} {
-		synctest.Test(t, func(t *testing.T) {
-			h := open(t, overWebSocket)
-			defer h.close()
-			client, web := h.browse(packets.V5)
-			_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success), mqtttest.KeepAlive(3600))
-			time.Sleep(time.Minute)
-			frame := frameOf(ws.OpPing, []byte("ping"))
-			go func() {
-				for _, b := range frame[:cut] {
-					_, _ = web.Conn.Write([]byte{b})
-					time.Sleep(time.Second)
-				}
-			}()
-			took := ended(client, "It has the time of a packet.", goodbye(packets.V5, packets.ProtocolError)...)
-			if took < packetTimeout || took > packetTimeout+time.Second {
-				t.Errorf("it took %v, want %v", took, packetTimeout)
-			}
-			broker.Close()
-			client.Close()
-			h.expectEnd("ended packet_timeout")
-		})
-	}
-}
-
 // TestSilentWebSocket: an open WebSocket without packets is silence.
 func TestSilentWebSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -452,31 +130,6 @@ func TestSilentWebSocket(t *testing.T) {
 		broker.Close()
 		client.Close()
 		h.expectEnd("ended keep_alive_timeout")
-	})
-}
-
-// TestDeafPage: who pings and does not read is not waited for longer than for a write.
-func TestDeafPage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t, overWebSocket)
-		defer h.close()
-		client, web := h.browse(packets.V5)
-		_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success), mqtttest.KeepAlive(3600))
-		packet := mqtttest.Publish(packets.V5, 0, 0, "data/a", string(long(10_000)))
-		go func() {
-			for range 1000 {
-				if _, err := broker.Conn.Write(packet); err != nil {
-					return
-				}
-			}
-		}()
-		synctest.Wait() // nothing more fits
-		up := mqtttest.Publish(packets.V5, 0, 0, "data/a", "up")
-		_, _ = web.Conn.Write(append(frameOf(ws.OpPing, nil), frameOf(ws.OpBinary, up)...))
-		broker.Expect("What is written does not hold up what is read.", up)
-		client.Close()
-		broker.Close()
-		h.wait()
 	})
 }
 
@@ -540,41 +193,5 @@ func TestWebSocketDoesNotAllocate(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations per PUBLISH in each direction, want none", allocs)
-	}
-}
-
-// TestGatheredFrames gathers a large payload whose frames end where the buffer does, or
-// nearly so: there may be room for a byte, and the next that comes is a header.
-func TestGatheredFrames(t *testing.T) {
-	sound, _ := text(100_000)
-	packet := mqtttest.Publish(packets.V5, 0, 0, "json/refuse", sound)
-	for _, last := range []int{1, 2, 3, 100, 10_000} {
-		for name, inTLS := range map[string]bool{"plain": false, "TLS": true} {
-			synctest.Test(t, func(t *testing.T) {
-				id := newIdentity(t, "broker.example")
-				h := open(t, inspected(t), overWebSocket, func(p *proxy.Policy) {
-					if inTLS {
-						withTLS(id)(p)
-					}
-				})
-				defer h.close()
-				client := h.dial(packets.V5)
-				if inTLS {
-					conn := tls.Client(client.Conn, id.client())
-					client.Conn = conn
-					if err := conn.HandshakeContext(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				web := h.shakeHands(client)
-				_, broker := h.sessionWith(client, packets.V5, mqtttest.Connack(packets.V5, packets.Success))
-				stream := frameOf(ws.OpBinary, packet[:len(packet)-last])
-				for _, b := range packet[len(packet)-last:] {
-					stream = append(stream, frameOf(ws.OpBinary, []byte{b})...)
-				}
-				go func() { _, _ = web.Conn.Write(stream) }()
-				broker.Expect(fmt.Sprintf("All of it comes, the last %d bytes in a frame each (%s).", last, name), packet)
-			})
-		}
 	}
 }
