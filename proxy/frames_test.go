@@ -103,7 +103,7 @@ func TestPings(t *testing.T) {
 		ping("down")
 		go broker.Send(packet[20_000:])
 		rest := make([]byte, len(packet)-len(head))
-		if _, err := io.ReadFull(web, rest); err != nil || !bytes.Equal(append(head, rest...), packet) {
+		if _, err := io.ReadFull(web, rest); err != nil || !bytes.Equal(concat(head, rest), packet) {
 			t.Errorf("the PUBLISH is not whole: %v", err)
 		}
 	})
