@@ -29,7 +29,7 @@ type ClientInfo struct {
 // begin makes the connection a session, which Clients lists and Kick ends.
 func (c *conn) begin() {
 	c.number, c.since = c.listener.server.begun.Add(1), time.Now()
-	c.running.Store(true)
+	c.listener.server.sessions.begin(c)
 }
 
 // info describes a session that runs.
@@ -78,9 +78,13 @@ func (s *Server) Kick(by string, match func(ClientInfo) bool) (kicked int) {
 }
 
 // running returns the connections that are sessions and not about to end.
-func (s *sessions) running() (running []*conn) {
+func (s *sessions) running() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.runningLocked()
+}
+
+func (s *sessions) runningLocked() (running []*conn) {
 	for c := range s.conns {
 		if c.running.Load() && c.life.Err() == nil {
 			running = append(running, c)
