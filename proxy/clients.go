@@ -60,6 +60,9 @@ func (s *Server) Clients() []ClientInfo {
 	return list
 }
 
+// Sessions returns how many sessions run.
+func (s *Server) Sessions() int { return len(s.sessions.running()) }
+
 // Kick ends the sessions that match, at once, and returns how many these are; by
 // says for the audit log on whose behalf. Their Wills are due, and nothing keeps
 // the clients from coming back.
