@@ -33,6 +33,7 @@ func (l *loader) validate() {
 	l.rates()
 	l.banRules()
 	l.bans()
+	l.drain()
 	l.admin()
 	l.log()
 	l.files()

@@ -125,7 +125,6 @@ type Server struct {
 // NewServer returns a Server without listeners.
 func NewServer(o Observer, log, audit *slog.Logger) *Server {
 	s := &Server{observer: o, log: log, audit: audit}
-	s.sessions.conns = make(map[*conn]struct{})
-	s.sessions.life, s.sessions.end = context.WithCancel(context.Background())
+	s.sessions.init()
 	return s
 }

@@ -21,11 +21,13 @@ func newRun() *cobra.Command {
 
 SIGHUP reloads the configuration and reopens the audit log; a change of the
 configuration or of a file that it names reloads too. No session ends by a
-reload. SIGTERM and SIGINT end the sessions in order; a second one ends at
-once. SIGUSR2 upgrades: the program is started anew, from the file that is
-there now and with the same arguments; when it is ready it takes over the
-listening sockets, no connection is refused, and this process ends as by
-SIGTERM. If it does not get ready, this one goes on.
+reload. SIGTERM and SIGINT stop accepting and end the sessions at the rate of
+the configuration's drain; a second one ends at once.
+
+SIGUSR2 upgrades: the program is started anew, from the file that is there
+now and with the same arguments; when it is ready it takes over the listening
+sockets, no connection is refused, and this process ends as by SIGTERM. If it
+does not get ready, this one goes on.
 
 Sockets that systemd passes (LISTEN_FDS) serve the listeners that have their
 address or their FileDescriptorName. systemd is told how the service is
@@ -66,10 +68,14 @@ func (s signals) stop() {
 	signal.Stop(s.upgrade)
 }
 
-// serve runs a until a signal ends it, or another process has taken over.
+// serve runs a until a signal ends it, or somebody who asks for that, or another
+// process has taken over.
 func serve(a *app.App, program handover.Program, s signals) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// The first signal may come when the sessions end already, since somebody has asked
+	// for that: it is the next one that ends at once.
+	context.AfterFunc(ctx, stop)
 	watching := make(chan error, 1)
 	go func() { watching <- a.Watch(ctx) }()
 	for {
@@ -88,6 +94,8 @@ func serve(a *app.App, program handover.Program, s signals) error {
 			watching = nil
 		case <-ctx.Done():
 			stop() // the next signal ends at once
+			return a.Shutdown()
+		case <-a.Stopping():
 			return a.Shutdown()
 		}
 	}

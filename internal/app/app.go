@@ -32,11 +32,13 @@ type Build struct {
 	Version, Commit, Date string
 }
 
-// drainTime is how long sessions may take to end at shutdown.
+// drainTime is how long sessions may take to end at shutdown, once all are told to.
 const drainTime = 10 * time.Second
 
 // App is a running proxy.
 type App struct {
+	build   Build
+	started time.Time
 	path    string
 	flags   *pflag.FlagSet
 	logs    *Logs
@@ -51,6 +53,8 @@ type App struct {
 	inherited   *handover.Sockets // until the first configuration is in force
 	draining    atomic.Bool
 	replaced    atomic.Bool     // another process serves the sockets
+	asked       context.Context // ends when somebody asks for Shutdown
+	ask         context.CancelFunc
 	stopped     context.Context // ends with Shutdown
 	stop        context.CancelFunc
 	serving     sync.WaitGroup
@@ -62,6 +66,7 @@ type App struct {
 
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
+	reloaded  atomic.Pointer[admin.Reload] // the last one; nil: none yet
 
 	mu         sync.Mutex         // guards the rest
 	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
@@ -87,11 +92,12 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 // process that they come from, if it is one of this kind.
 func StartWith(inherited *handover.Sockets, path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		path: path, flags: flags, shared: newShared(), inherited: inherited,
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), inherited: inherited,
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
@@ -177,7 +183,7 @@ func (a *App) openAdmin(cfg *configs.Config) error {
 		return fmt.Errorf("admin.address: %w", err)
 	}
 	a.adminSocket = socket
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reports: a.reports(), Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reload: a.reloadFor, Status: a.status, Drainer: a, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
 	return nil
 }
@@ -241,8 +247,8 @@ func (a *App) stopAdmin(ctx context.Context) error {
 	return err
 }
 
-// Shutdown stops accepting, ends the sessions and waits for them, for
-// drainTime at most.
+// Shutdown stops accepting, drains the sessions, ends those that are left and waits
+// for them, for drainTime at most.
 func (a *App) Shutdown() error {
 	a.notify(daemon.SdNotifyStopping)
 	a.draining.Store(true)
@@ -254,7 +260,8 @@ func (a *App) Shutdown() error {
 		a.stopStaple()
 	}
 	a.mu.Unlock()
-	a.stopAccepting()
+	a.stopAccepting() // from here on it is known who has come
+	a.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := a.server.Shutdown(ctx)

@@ -21,6 +21,7 @@ func (a *App) Reload() error {
 	defer a.notify(daemon.SdNotifyReady) // as it was, or as it is now
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
+	a.noteReload(err)
 	if err != nil {
 		a.logs.Log.Error("reload failed: the configuration stays as it was", "error", err)
 		return err
