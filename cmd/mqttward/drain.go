@@ -50,7 +50,7 @@ such server.`,
 		if *asJSON {
 			return printJSON(c, admin.Draining{Sessions: n})
 		}
-		fmt.Fprintf(c.OutOrStdout(), "draining, %d sessions\n", n)
+		fmt.Fprintf(c.OutOrStdout(), "%d draining\n", n)
 		return nil
 	})
 	return c
