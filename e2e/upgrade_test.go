@@ -45,6 +45,13 @@ var takenOver = regexp.MustCompile(`"msg":"another process has taken over","pid"
 // before has ended.
 func (u *upgradable) upgrade(t *testing.T) {
 	t.Helper()
+	u.replace(t)
+	u.out.await(t, `"msg":"stopped"`, u.upgrades)
+}
+
+// replace does not wait until the one before has ended.
+func (u *upgradable) replace(t *testing.T) {
+	t.Helper()
 	if err := syscall.Kill(u.pid, syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +63,6 @@ func (u *upgradable) upgrade(t *testing.T) {
 		t.Fatalf("process %d is replaced by %d, %v", u.pid, pid, err)
 	}
 	u.pid = pid
-	u.out.await(t, `"msg":"stopped"`, u.upgrades)
 }
 
 // end ends the process that serves.
@@ -300,6 +306,28 @@ func TestUpgradeOfBinaryAndListeners(t *testing.T) {
 			t.Errorf("after the end: %s: %v", name, err)
 		}
 	}
+}
+
+// While the old process drains, the new one alone answers at the admin address.
+func TestUpgradeWhileDraining(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	u := startUpgradable(t, settings{broker: b.address(), more: "broker_profile: legacy\ndrain: {rate: 0.1, timeout: 3s}"})
+	for _, id := range []string{"first", "last"} { // the last has to wait
+		subscribe(t, u.as("alice"), "-i", id, "-t", "a")
+	}
+	u.replace(t)
+	for range 40 {
+		if code, body := get(t, u.client(), "http://admin/readyz"); code != http.StatusOK {
+			t.Fatalf("/readyz: %d %s", code, body)
+		}
+	}
+	publish(t, u.as("bob"), "-q", "1", "-t", "a", "-m", payload("x"))
+	if r := u.run(t, "status"); r.code != 0 {
+		t.Errorf("status: exit %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	u.out.await(t, `"msg":"stopped"`, 1)
+	u.end(t)
 }
 
 // A ban of the last moment is kept, by the process after and by its file.

@@ -154,6 +154,9 @@ func TestSuccessorFails(t *testing.T) {
 		if _, err := Start(ctx, program, []*Socket{{Listener: l, Address: "127.0.0.1:0"}}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v, want %q", tt.role, err, tt.want)
 		}
+		if !nonblocking(t, l) {
+			t.Errorf("%q: the socket was left blocking", tt.role)
+		}
 		conn, err := net.DialTimeout("tcp", l.Addr().String(), patience)
 		if err != nil {
 			t.Fatal(err)
