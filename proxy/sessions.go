@@ -10,11 +10,12 @@ import (
 
 // sessions is the set of running connections.
 type sessions struct {
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	life  context.Context // ends with Shutdown
-	end   context.CancelFunc
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	placed map[place]*conn // the latest session of each client at a backend of several servers
+	life   context.Context // ends with Shutdown
+	end    context.CancelFunc
+	wg     sync.WaitGroup
 }
 
 // pause waits, and reports false if Shutdown came first.
@@ -45,6 +46,7 @@ func (s *sessions) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.vacate(c)
 	s.wg.Done()
 }
 
