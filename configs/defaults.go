@@ -54,6 +54,7 @@ func defaults() Config {
 			UserFlapping:              BanRule{Max: 10 * clientFlapping, Window: time.Minute, Ban: time.Minute},
 			Takeovers:                 BanRule{Max: 10, Window: time.Minute, Ban: time.Minute},
 		},
+		Drain: Drain{Rate: 400, Timeout: 30 * time.Second},
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
 

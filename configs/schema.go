@@ -36,6 +36,7 @@ type Config struct {
 
 	Limits  Limits  `yaml:"limits"`
 	Bans    Bans    `yaml:"bans"`
+	Drain   Drain   `yaml:"drain"`
 	Admin   Admin   `yaml:"admin"`
 	Log     Log     `yaml:"log"`
 	Runtime Runtime `yaml:"runtime"`

@@ -34,6 +34,7 @@ func (l *loader) validate() {
 	l.rates()
 	l.banRules()
 	l.bans()
+	l.drain()
 	l.admin()
 	l.log()
 	l.files()

@@ -17,6 +17,7 @@ func (c *Config) Warnings() []string {
 	w.everybody()
 	w.relaxed()
 	w.limits()
+	w.drain()
 	w.neverPass()
 	w.permissions()
 	w.found.Sort()

@@ -109,6 +109,9 @@ func (c *conn) takeConnect(p *packets.Packet) error {
 	if method, ok := c.connect.Props.Lookup(packets.AuthenticationMethod); ok {
 		c.auth.method = string(method)
 	}
+	if most, ok := c.connect.Props.Uint32(packets.MaximumPacketSize); ok {
+		c.terms.clientMax = int(most)
+	}
 	return nil
 }
 

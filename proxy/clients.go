@@ -31,7 +31,7 @@ type ClientInfo struct {
 // begin makes the connection a session, which Clients lists and Kick ends.
 func (c *conn) begin() {
 	c.number, c.since = c.listener.server.begun.Add(1), time.Now()
-	c.running.Store(true)
+	c.listener.server.sessions.begin(c)
 	c.listener.server.sessions.supersede(c)
 }
 
@@ -65,6 +65,9 @@ func (s *Server) Clients() []ClientInfo {
 	return list
 }
 
+// Sessions returns how many sessions run.
+func (s *Server) Sessions() int { return len(s.sessions.running()) }
+
 // Kick ends the sessions that match, at once, and returns how many these are; by
 // says for the audit log on whose behalf. Their Wills are due, and nothing keeps
 // the clients from coming back.
@@ -83,9 +86,13 @@ func (s *Server) Kick(by string, match func(ClientInfo) bool) (kicked int) {
 }
 
 // running returns the connections that are sessions and not about to end.
-func (s *sessions) running() (running []*conn) {
+func (s *sessions) running() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.runningLocked()
+}
+
+func (s *sessions) runningLocked() (running []*conn) {
 	for c := range s.conns {
 		if c.running.Load() && c.life.Err() == nil {
 			running = append(running, c)

@@ -46,7 +46,8 @@ const (
 	EndRevoked      End = "identity_revoked" // by a reload
 	EndTakenOver    End = "taken_over"       // by a session at another server
 	EndReauth       End = "reauthentication_failed"
-	EndKicked       End = "kicked" // by an operator
+	EndKicked       End = "kicked"  // by an operator
+	EndDrained      End = "drained" // at the rate of a Drain
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )
@@ -57,6 +58,8 @@ type ending struct {
 	code packets.ReasonCode // for an MQTT 5.0 client; Success: nothing is said
 	err  error              // for the log; may be nil
 	rule string
+
+	reference string // to another server, for an MQTT 5.0 client; empty: none
 }
 
 func (e *ending) Error() string {

@@ -135,7 +135,6 @@ type Server struct {
 // NewServer returns a Server without listeners.
 func NewServer(o Observer, log, audit *slog.Logger) *Server {
 	s := &Server{observer: o, log: log, audit: audit}
-	s.sessions.conns, s.sessions.placed = make(map[*conn]struct{}), make(map[place]*conn)
-	s.sessions.life, s.sessions.end = context.WithCancel(context.Background())
+	s.sessions.init()
 	return s
 }

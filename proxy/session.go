@@ -91,7 +91,7 @@ func (c *conn) close() (e *ending) {
 		c.withdrawWill()
 	}
 	if c.sess.Version == packets.V5 && e.code >= packets.UnspecifiedError {
-		_ = c.toClient.write(packets.AppendDisconnect(nil, packets.V5, e.code))
+		_ = c.toClient.write(c.disconnect(e))
 	}
 	closeWrite(c.upstream, c.broker.Conn)
 	closeWrite(c.client, c.wire.Conn)

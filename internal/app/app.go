@@ -30,11 +30,13 @@ type Build struct {
 	Version, Commit, Date string
 }
 
-// drainTime is how long sessions may take to end at shutdown.
+// drainTime is how long sessions may take to end at shutdown, once all are told to.
 const drainTime = 10 * time.Second
 
 // App is a running proxy.
 type App struct {
+	build   Build
+	started time.Time
 	path    string
 	flags   *pflag.FlagSet
 	logs    *Logs
@@ -48,14 +50,18 @@ type App struct {
 	adminListener net.Listener
 	adminAddress  configs.Address // that is served, whatever a reload brings
 	draining      atomic.Bool
+	asked         context.Context // ends when somebody asks for Shutdown
+	ask           context.CancelFunc
 	stopped       context.Context // ends with Shutdown
 	stop          context.CancelFunc
+	accepting     sync.WaitGroup
 	serving       sync.WaitGroup
 
 	warnUnanswered rate.Sometimes
 
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
+	reloaded  atomic.Pointer[admin.Reload] // the last one; nil: none yet
 
 	mu         sync.Mutex         // guards the rest
 	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
@@ -75,11 +81,12 @@ type listener struct {
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		path: path, flags: flags, shared: newShared(),
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(),
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
@@ -162,7 +169,7 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	}
 	a.adminListener = socket
 	a.adminAddress = cfg.Admin.Address
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reports: a.reports(), Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reload: a.reloadFor, Status: a.status, Drainer: a, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {
@@ -210,8 +217,8 @@ func (a *App) ready() error {
 	return errors.New("no broker can be reached")
 }
 
-// Shutdown stops accepting, ends the sessions and waits for them, for
-// drainTime at most.
+// Shutdown stops accepting, drains the sessions, ends those that are left and waits
+// for them, for drainTime at most.
 func (a *App) Shutdown() error {
 	a.draining.Store(true)
 	a.mu.Lock()
@@ -225,6 +232,8 @@ func (a *App) Shutdown() error {
 		_ = l.socket.Close()
 	}
 	a.mu.Unlock()
+	a.accepting.Wait() // from here on it is known who has come
+	a.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := a.server.Shutdown(ctx)

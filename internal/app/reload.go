@@ -21,6 +21,7 @@ func (a *App) Reload() error {
 	defer a.reloading.Unlock()
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
+	a.noteReload(err)
 	if err != nil {
 		a.logs.Log.Error("reload failed: the configuration stays as it was", "error", err)
 		return err
@@ -141,7 +142,7 @@ func (a *App) serve(l *listener, p *proxy.Policy) {
 	}
 	l.proxy = a.server.NewListener(p)
 	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
-	a.serving.Go(func() { l.proxy.Serve(l.socket) })
+	a.accepting.Go(func() { l.proxy.Serve(l.socket) })
 }
 
 // listen opens a socket. A Unix socket that a dead process has left behind is
