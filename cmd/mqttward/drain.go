@@ -50,6 +50,10 @@ such server.`,
 		if *asJSON {
 			return printJSON(c, admin.Draining{Sessions: n})
 		}
+		if *undo {
+			fmt.Fprintln(c.OutOrStdout(), "takes sessions again")
+			return nil
+		}
 		fmt.Fprintf(c.OutOrStdout(), "%d draining\n", n)
 		return nil
 	})

@@ -74,5 +74,13 @@ func printStatus(w io.Writer, s *admin.Status) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", app.Printable(l.Name), app.Printable(l.Address), app.Printable(l.Transport), tls, l.Connections)
 	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(table, "BACKEND\tSERVER\tSTATE\tSESSIONS\tWHY")
+	for _, b := range s.Backends {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", app.Printable(b.Backend), app.Printable(b.Server), app.Printable(b.State), b.Sessions, app.Printable(b.Why))
+	}
 	return table.Flush()
 }

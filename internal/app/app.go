@@ -45,6 +45,7 @@ type App struct {
 	shared  shared
 
 	collector collector
+	emptying  *emptying
 
 	admin         *admin.Server
 	adminListener net.Listener
@@ -81,13 +82,14 @@ type listener struct {
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(),
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(),
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
+	a.metrics.CountServers(a.backendStatus)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
 	a.shared.serverChanged = a.serverChanged
@@ -113,6 +115,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
 	a.serving.Go(func() { a.keepBans(a.stopped) })
+	a.serving.Go(func() { a.keepEmpty(a.stopped) })
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}

@@ -49,7 +49,7 @@ func (b *builder) buildBackends() {
 		}
 		for _, s := range c.Servers {
 			o.Servers = append(o.Servers, backend.Spec{
-				Address: string(s.Address), SRV: s.SRV, Weight: s.Weight, MaxConnections: s.MaxConnections, Maintenance: s.Maintenance,
+				Address: string(s.Address), SRV: s.SRV, Weight: s.Weight, MaxConnections: s.MaxConnections, Maintenance: s.Maintenance, Reference: s.ServerReference,
 			})
 		}
 		b.backends = append(b.backends, o)
