@@ -61,6 +61,10 @@ type Health struct {
 	Type     string        `yaml:"type" oneof:"tcp mqtt"`
 	Rise     int           `yaml:"rise"` // answers in a row until a server that was down is used
 	Fall     int           `yaml:"fall"` // questions in a row without an answer until one is not used any more
+
+	// EndSessions ends the sessions of a server that does not serve any more, as if it
+	// were in maintenance: their clients need not find out for themselves.
+	EndSessions bool `yaml:"end_sessions"`
 }
 
 // Outlier is when a server that fails sessions is left out.

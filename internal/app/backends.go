@@ -42,7 +42,7 @@ func (b *builder) buildBackends() {
 			Changed:       b.shared.serverChanged(c.Name),
 		}
 		if h := c.Health; h != nil {
-			o.Health = backend.Health{Interval: h.Interval, Timeout: h.Timeout, MQTT: h.Type == configs.HealthMQTT, Rise: h.Rise, Fall: h.Fall}
+			o.Health = backend.Health{Interval: h.Interval, Timeout: h.Timeout, MQTT: h.Type == configs.HealthMQTT, Rise: h.Rise, Fall: h.Fall, EndSessions: h.EndSessions}
 		}
 		if r := c.Resolve; r != nil {
 			o.Resolver, o.Resolve = backend.NewResolver(r.Server), r.Interval
@@ -141,6 +141,7 @@ func usePools(b, last *built) {
 // serverChanged returns what tells operators of servers that fail or are back.
 func (a *App) serverChanged(name string) func(string, error) {
 	return func(server string, why error) {
+		a.emptying.look()
 		log := a.logs.Log.With("backend", name)
 		switch {
 		case server == "" && why != nil:

@@ -10,10 +10,10 @@ import (
 	"github.com/mqttward/mqttward/proxy/backend"
 )
 
-// emptying ends the sessions of servers in maintenance, of each at the rate of the
-// configuration's drain.
+// emptying ends the sessions of servers in maintenance, and of those that are down
+// where the configuration says so, of each at the rate of its drain.
 type emptying struct {
-	wake chan struct{} // a server may be in maintenance that was not
+	wake chan struct{} // there may be a server to be emptied
 	mu   sync.Mutex
 	now  map[place]bool // that are being emptied
 }
@@ -48,7 +48,7 @@ func (e *emptying) end(p place) {
 	delete(e.now, p)
 }
 
-// keepEmpty empties the servers that are in maintenance.
+// keepEmpty empties the servers that are to have no sessions.
 func (a *App) keepEmpty(ctx context.Context) {
 	for {
 		select {
@@ -60,7 +60,7 @@ func (a *App) keepEmpty(ctx context.Context) {
 		for _, pool := range b.pools {
 			for _, s := range pool.Servers() {
 				p := place{pool.Name(), s.Name()}
-				if s.Maintenance() && s.Active() > 0 && a.emptying.begin(p) {
+				if s.Vacates() && s.Active() > 0 && a.emptying.begin(p) {
 					a.serving.Go(func() { a.empty(ctx, p, s, b.config.Drain.Rate) })
 				}
 			}
@@ -68,27 +68,27 @@ func (a *App) keepEmpty(ctx context.Context) {
 	}
 }
 
-// empty ends the sessions of a server as long as it is in maintenance. Their clients
-// come back to another one.
+// empty ends the sessions of a server as long as they are to end. Their clients come
+// back to another one.
 func (a *App) empty(ctx context.Context, p place, s *backend.Server, rate float64) {
 	log := a.logs.Log.With("backend", p.backend, "server", p.server)
-	log.Info("a server is emptied for maintenance", "sessions", s.Active(), "rate", rate)
+	log.Info("a server is emptied", "sessions", s.Active(), "rate", rate)
 	a.server.Drain(ctx, proxy.Drain{
 		Match: func(c proxy.ClientInfo) bool {
-			return c.Backend == p.backend && c.Server == p.server && a.inMaintenance(p)
+			return c.Backend == p.backend && c.Server == p.server && a.vacates(p)
 		},
 		PerSecond: rate, Reference: s.Reference(),
 	})
 	a.emptying.end(p)
-	if ctx.Err() == nil && a.inMaintenance(p) {
-		log.Info("a server in maintenance is empty")
+	if ctx.Err() == nil && a.vacates(p) {
+		log.Info("a server is empty")
 	}
 }
 
-// inMaintenance asks the configuration of now.
-func (a *App) inMaintenance(p place) bool {
+// vacates asks the configuration of now.
+func (a *App) vacates(p place) bool {
 	s := a.serverAt(p)
-	return s != nil && s.Maintenance()
+	return s != nil && s.Vacates()
 }
 
 // serverAt returns a server of now, nil if there is none.
