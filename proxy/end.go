@@ -28,6 +28,7 @@ const (
 	EndBusy        End = "busy"              // memory is short
 	EndIdentity    End = "max_connections_per_identity"
 	EndDenied      End = "connect_denied"      // identity, Will or properties refused
+	EndNoRoute     End = "no_backend"          // there is none for the client
 	EndNoSeat      End = "backend_connections" // the broker takes no more
 	EndBackend     End = "backend_unavailable" // no dial, or no CONNACK
 	EndRefused     End = "refused_by_broker"   // CONNACK with a failure
@@ -43,6 +44,7 @@ const (
 	EndPolicy       End = "policy"           // a verdict demanded it
 	EndExpired      End = "identity_expired" // certificate or token
 	EndRevoked      End = "identity_revoked" // by a reload
+	EndTakenOver    End = "taken_over"       // by a session at another server
 	EndReauth       End = "reauthentication_failed"
 	EndKicked       End = "kicked"  // by an operator
 	EndDrained      End = "drained" // at the rate of a Drain

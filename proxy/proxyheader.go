@@ -19,7 +19,7 @@ var errProxyTLVs = errors.New("user name and server name of the client are too l
 // address and, in version 2, by PP2_TYPE_SSL the name that it has proved, as
 // common name, whether it had a certificate or not. Nil for a policy that has none.
 func (c *conn) proxyHeader() ([]byte, error) {
-	version := c.policy.ProxyProtocol
+	version := c.pool.ProxyProtocol()
 	if version == 0 {
 		return nil, nil
 	}

@@ -90,6 +90,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.metrics.CountBans(a.shared.bans.Tally)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
+	a.shared.serverChanged = a.serverChanged
 	built, err := load(path, flags, a.shared, nil)
 	if err != nil {
 		return nil, err
@@ -208,10 +209,12 @@ func (a *App) ready() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	if b.broker.Check(ctx) != nil {
-		return errors.New("the broker cannot be reached")
+	for _, p := range b.pools {
+		if p.Ready(ctx) == nil {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("no broker can be reached")
 }
 
 // Shutdown stops accepting, drains the sessions, ends those that are left and waits
@@ -240,6 +243,7 @@ func (a *App) Shutdown() error {
 	a.stop()
 	a.serving.Wait()
 	if b := a.current.Load(); b != nil {
+		usePools(&built{}, b)
 		b.close(nil)
 	}
 	a.collector.stop()

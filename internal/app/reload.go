@@ -110,12 +110,9 @@ func (a *App) apply(b *built) error {
 	}
 	// From here nothing fails.
 	a.shared.gate.SetLimits(gateLimits(b.config))
-	if b.seats != nil { // who has one now is at the broker still
-		b.seats.Resize(b.config.Backends[0].MaxConnections)
-	}
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
-	a.current.Store(b)
+	usePools(b, a.current.Swap(b))
 	for _, set := range b.keySets {
 		set.Start()
 	}
