@@ -13,6 +13,7 @@ type Status struct {
 	Draining  bool             `json:"draining"`
 	Sessions  int              `json:"sessions"` // that run
 	Listeners []ListenerStatus `json:"listeners"`
+	Backends  []ServerStatus   `json:"backends"`
 	Reload    *Reload          `json:"last_reload,omitempty"` // nil: none yet
 }
 
@@ -23,6 +24,15 @@ type ListenerStatus struct {
 	Transport   string `json:"transport"`
 	TLS         bool   `json:"tls"`
 	Connections int    `json:"connections"` // sessions, and those in their handshakes
+}
+
+// ServerStatus is a server of a backend.
+type ServerStatus struct {
+	Backend  string `json:"backend"`
+	Server   string `json:"server"`
+	State    string `json:"state"`         // up, maintenance, down or ejected
+	Why      string `json:"why,omitempty"` // it is down or ejected
+	Sessions int    `json:"sessions"`      // and those that are about to be some
 }
 
 // Reload is how a reload of the configuration went.

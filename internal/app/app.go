@@ -66,6 +66,7 @@ type App struct {
 	mu         sync.Mutex         // guards the rest
 	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
 	stopStaple context.CancelFunc // ends what keeps answers of OCSP; nil before the first configuration
+	stopEmpty  context.CancelFunc // ends what takes the sessions from servers in maintenance; nil: nothing does
 	listeners  []*listener
 	retired    []*proxy.Listener // no longer configured, perhaps with sessions
 }
@@ -227,6 +228,9 @@ func (a *App) Shutdown() error {
 	}
 	if a.stopStaple != nil {
 		a.stopStaple()
+	}
+	if a.stopEmpty != nil {
+		a.stopEmpty() // all sessions end now, at one rate
 	}
 	for _, l := range a.listeners {
 		_ = l.socket.Close()

@@ -131,6 +131,7 @@ func (a *App) apply(b *built) error {
 		l.SetPolicy(b.retired)
 	}
 	a.listeners = next
+	a.empty(b)
 	return nil
 }
 
