@@ -51,7 +51,7 @@ such server.`,
 			return printJSON(c, admin.Draining{Sessions: n})
 		}
 		if *undo {
-			fmt.Fprintln(c.OutOrStdout(), "takes sessions again")
+			fmt.Fprintf(c.OutOrStdout(), "undone, %d stay\n", n)
 			return nil
 		}
 		fmt.Fprintf(c.OutOrStdout(), "%d draining\n", n)

@@ -18,7 +18,7 @@ func newStatus() *cobra.Command {
 		Use:   "status -c FILE",
 		Short: "Show how a running instance does",
 		Long: `Show the version of a running instance, whether it is ready for clients, its
-sessions and listeners, and how the last reload went. The exit code is 0 if the
+sessions, listeners and servers, and how the last reload went. The exit code is 0 if the
 instance answers, ready or not.`,
 		Args: noArgs,
 	}

@@ -115,7 +115,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
 	a.serving.Go(func() { a.keepBans(a.stopped) })
-	a.serving.Go(func() { a.keepEmpty(a.stopped) })
+	a.serving.Go(a.keepEmpty)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -231,6 +231,7 @@ func (a *App) Shutdown() error {
 	if a.stopStaple != nil {
 		a.stopStaple()
 	}
+	a.emptying.stop() // all sessions end now, at one rate
 	for _, l := range a.listeners {
 		_ = l.socket.Close()
 	}

@@ -14,6 +14,8 @@ import (
 // where the configuration says so, of each at the rate of its drain.
 type emptying struct {
 	wake chan struct{} // there may be a server to be emptied
+	life context.Context
+	stop context.CancelFunc
 	mu   sync.Mutex
 	now  map[place]bool // that are being emptied
 }
@@ -22,7 +24,9 @@ type emptying struct {
 type place struct{ backend, server string }
 
 func newEmptying() *emptying {
-	return &emptying{wake: make(chan struct{}, 1), now: map[place]bool{}}
+	e := &emptying{wake: make(chan struct{}, 1), now: map[place]bool{}}
+	e.life, e.stop = context.WithCancel(context.Background())
+	return e
 }
 
 // look has the servers looked at again.
@@ -49,10 +53,10 @@ func (e *emptying) end(p place) {
 }
 
 // keepEmpty empties the servers that are to have no sessions.
-func (a *App) keepEmpty(ctx context.Context) {
+func (a *App) keepEmpty() {
 	for {
 		select {
-		case <-ctx.Done():
+		case <-a.emptying.life.Done():
 			return
 		case <-a.emptying.wake:
 		}
@@ -61,7 +65,7 @@ func (a *App) keepEmpty(ctx context.Context) {
 			for _, s := range pool.Servers() {
 				p := place{pool.Name(), s.Name()}
 				if s.Vacates() && s.Active() > 0 && a.emptying.begin(p) {
-					a.serving.Go(func() { a.empty(ctx, p, s, b.config.Drain.Rate) })
+					a.serving.Go(func() { a.empty(p, s, b.config.Drain.Rate) })
 				}
 			}
 		}
@@ -70,17 +74,17 @@ func (a *App) keepEmpty(ctx context.Context) {
 
 // empty ends the sessions of a server as long as they are to end. Their clients come
 // back to another one.
-func (a *App) empty(ctx context.Context, p place, s *backend.Server, rate float64) {
+func (a *App) empty(p place, s *backend.Server, rate float64) {
 	log := a.logs.Log.With("backend", p.backend, "server", p.server)
 	log.Info("a server is emptied", "sessions", s.Active(), "rate", rate)
-	a.server.Drain(ctx, proxy.Drain{
+	a.server.Drain(a.emptying.life, proxy.Drain{
 		Match: func(c proxy.ClientInfo) bool {
 			return c.Backend == p.backend && c.Server == p.server && a.vacates(p)
 		},
 		PerSecond: rate, Reference: s.Reference(),
 	})
 	a.emptying.end(p)
-	if ctx.Err() == nil && a.vacates(p) {
+	if a.emptying.life.Err() == nil && a.vacates(p) {
 		log.Info("a server is empty")
 	}
 }
@@ -121,10 +125,7 @@ func (a *App) drainServer(by string, p place, undo bool) (sessions int, err erro
 	if undo && s.Maintenance() {
 		return 0, errConfigured
 	}
-	a.logs.Audit.Info("drain server", "backend", p.backend, "server", p.server, "undo", undo, "by", by)
-	if undo {
-		return 0, nil
-	}
+	a.logs.Audit.Info("drain", "backend", p.backend, "server", p.server, "undo", undo, "by", by)
 	a.emptying.look()
 	return s.Active(), nil
 }
