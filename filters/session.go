@@ -20,6 +20,7 @@ type Session struct {
 	Certificate *x509.Certificate // the client's verified certificate; nil: none
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
+	ServerName  string // that the client asked for: by TLS, or as a balancer says; "": none
 	Owner       string // the principal that the client identifier belongs to
 	Namespace   Namespace
 	Terms       Terms

@@ -196,8 +196,12 @@ func (c *conn) handshake() error {
 		return &ending{end: EndHandshake, err: err}
 	}
 	c.client, c.toClient.out = t, t
-	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
+	state := t.ConnectionState()
+	if len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
+	}
+	if state.ServerName != "" { // it may be known by a PROXY header
+		c.sess.ServerName = state.ServerName
 	}
 	return nil
 }
