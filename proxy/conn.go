@@ -21,7 +21,9 @@ type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
 	remote   netip.AddrPort
-	visit    Visit
+	visit    Visit   // nil: it is not admitted any more
+	held     bool    // it came from a balancer
+	origin   *origin // as that says; nil: it is the peer's own
 
 	wire     *wire    // the client's socket
 	client   net.Conn // wire, or TLS over it
@@ -86,6 +88,9 @@ func (c *conn) live() {
 // open opens the session. It returns why there is none.
 func (c *conn) open() (e *ending) {
 	defer c.caught(&e)
+	if e := c.introduce(); e != nil {
+		return e
+	}
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
 	}
@@ -116,7 +121,9 @@ func (c *conn) finish(e *ending) {
 	if errors.As(e.err, &violation) && violation.Check != 0 {
 		o.Checked(violation.Check.String(), "refused")
 	}
-	c.auditEnd(e)
+	if !e.quiet {
+		c.auditEnd(e)
+	}
 	c.wire.discard() // last: what is logged of a CONNECT lies in a buffer
 	if c.broker != nil {
 		c.broker.discard()

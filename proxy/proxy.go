@@ -33,6 +33,8 @@ type Policy struct {
 	Down     filters.Chain // broker to client
 	Broker   Dialer
 
+	Balancers *Balancers // nil: all peers are clients
+
 	ProxyProtocol byte // the version in which the broker is told of the client; 0: not at all
 
 	Limits Limits

@@ -37,6 +37,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
 
+		Balancers:     b.balancers(l),
 		ClientIDs:     b.clientIDs,
 		ProxyProtocol: proxyProtocol[b.config.Backends[0].ProxyProtocol],
 

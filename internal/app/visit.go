@@ -65,6 +65,25 @@ func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
 	}
 }
 
+// balancers are the peers that pass the connections of others to a listener, nil if
+// there are none. Who may open a Unix socket decides its owner.
+func (b *builder) balancers(l *configs.Listener) *proxy.Balancers {
+	if l.ProxyProtocol == nil {
+		return nil
+	}
+	gate, trusted := b.shared.gate, ratelimit.NewNetworks(l.ProxyProtocol.Trusted, nil)
+	return &proxy.Balancers{
+		Trust: func(addr netip.Addr) bool { return addr.IsValid() != l.Address.Unix() && trusted.Permit(addr) },
+		Hold: func(time.Time) (proxy.Visit, string) {
+			v, refusal := gate.Hold()
+			if refusal != "" {
+				return nil, string(refusal)
+			}
+			return visit{v}, ""
+		},
+	}
+}
+
 // halfOfProcessors is how many of them logins may take, with TLS and with passwords
 // each. The rest is for the sessions.
 func halfOfProcessors() int { return max(1, runtime.GOMAXPROCS(0)/2) }
