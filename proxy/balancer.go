@@ -53,7 +53,8 @@ func (c *conn) introduce() *ending {
 	}
 	from := headerReader{wire: c.wire, silent: true}
 	o, err := readOrigin(&from)
-	if err == nil && !o.source.IsValid() && c.wire.ahead.none() {
+	own := !o.source.IsValid() || o.source.Addr() == c.remote.Addr() // HAProxy's checks in version 1 say the latter
+	if err == nil && own && c.wire.ahead.none() {
 		from.silent = true
 		err = c.wire.fill()
 	}

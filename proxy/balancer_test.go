@@ -97,6 +97,7 @@ func TestInbound(t *testing.T) {
 		{"version 2, server name", introduced(t, 2, v4, authority("mqtt.example")), v4, "mqtt.example"},
 		{"version 2, more of no interest", introduced(t, 2, v4, proxyproto.TLV{Type: proxyproto.PP2_TYPE_NOOP, Value: make([]byte, 3000)},
 			proxyproto.TLV{Type: proxyproto.PP2_TYPE_SSL, Value: []byte("\x07\x00\x00\x00\x00\x22\x00\x05admin")}, authority("mqtt.example")), v4, "mqtt.example"},
+		{"version 1, its own address", introduced(t, 1, "198.51.100.1:1"), "198.51.100.1:1", ""},
 		{"local", []byte(local), own, ""},
 		{"unspecified", []byte(unspecified), own, ""},
 	}
@@ -213,6 +214,7 @@ func TestNotIntroduced(t *testing.T) {
 		{"nothing", func(c net.Conn) { c.Close() }, 0, "refused closed_early", 0},
 		{"local and nothing", func(c net.Conn) { c.Write([]byte(local)); c.Close() }, 0, "refused closed_early", 0},
 		{"unknown and nothing", func(c net.Conn) { c.Write([]byte("PROXY UNKNOWN\r\n")); c.Close() }, 0, "refused closed_early", 0},
+		{"its own address and nothing", func(c net.Conn) { c.Write(introduced(t, 1, "198.51.100.1:1")); c.Close() }, 0, "refused closed_early", 0},
 		{"silence", say(), connectTimeout, "refused proxy_header", 0},
 		{"local and silence", say([]byte(local)), connectTimeout, "refused proxy_header", 0},
 		{"half a header", say(v2[:20]), connectTimeout, "refused proxy_header", 0},
