@@ -91,6 +91,7 @@ func TestInbound(t *testing.T) {
 		{"version 1, IPv6", introduced(t, 1, v6), v6, ""},
 		{"version 1, unknown", []byte("PROXY UNKNOWN\r\n"), own, ""},
 		{"version 1, unknown with addresses", []byte("PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n"), own, ""},
+		{"version 1, as long as may be", []byte("PROXY UNKNOWN " + strings.Repeat("1", 91) + "\r\n"), own, ""},
 		{"version 2, IPv4", introduced(t, 2, v4), v4, ""},
 		{"version 2, IPv6", introduced(t, 2, v6), v6, ""},
 		{"version 2, IPv4 as IPv6", introduced(t, 2, "[::ffff:203.0.113.7]:40000"), v4, ""},
