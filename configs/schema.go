@@ -61,6 +61,14 @@ type Listener struct {
 	Backend           string         `yaml:"backend"` // the name of an entry in Backends, for clients that fit no route
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
 	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
+
+	ProxyProtocol *Balancers `yaml:"proxy_protocol"` // nil: whoever connects is a client
+}
+
+// Balancers are those who pass connections of clients on, and say by PROXY headers
+// whose they are.
+type Balancers struct {
+	Trusted []netip.Prefix `yaml:"trusted"` // their addresses; none exactly on a Unix socket, where all are trusted
 }
 
 // The values of TLS.ClientAuth.
