@@ -10,6 +10,7 @@ func (l *loader) listeners(backends, methods []string) {
 	for i, s := range c.Listeners {
 		path := item("listeners", i)
 		l.listenAddress(path, s.Address, c.Listeners[:i])
+		l.socketMode(key(path, "mode"), s.Address, s.Mode)
 		l.transport(path, s)
 		l.balancers(key(path, "proxy_protocol"), s)
 		l.backendOf(path, s, backends)

@@ -54,7 +54,8 @@ type Config struct {
 type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
-	TLS               *TLS           `yaml:"tls"` // nil: plaintext
+	Mode              FileMode       `yaml:"mode"` // of the file of a Unix socket; 0: as the umask leaves it
+	TLS               *TLS           `yaml:"tls"`  // nil: plaintext
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
@@ -197,8 +198,9 @@ type PublishBytes struct {
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	Address   Address `yaml:"address"`    // "": none
-	TokenFile string  `yaml:"token_file"` // given if Address is not local
+	Address   Address  `yaml:"address"`    // "": none
+	Mode      FileMode `yaml:"mode"`       // as of a Listener
+	TokenFile string   `yaml:"token_file"` // given if Address is not local
 }
 
 // The values of Log.Audit that are not the path of a file.
