@@ -71,9 +71,7 @@ func (c *Config) complete() {
 		c.Authn[i].complete()
 	}
 	for i := range c.Backends {
-		b := &c.Backends[i]
-		b.Credentials.Mode = cmp.Or(b.Credentials.Mode, CredentialsPass)
-		b.ProxyProtocol = cmp.Or(b.ProxyProtocol, "off")
+		c.completeBackend(i)
 	}
 	for i := range c.Listeners {
 		c.completeListener(&c.Listeners[i])

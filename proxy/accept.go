@@ -38,6 +38,9 @@ func (c *conn) accept() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
+	if err := c.route(); err != nil {
+		return err
+	}
 	c.up.open(c.policy)
 	if p, err = c.judgeConnect(p); err != nil {
 		return err

@@ -21,6 +21,8 @@ type ClientInfo struct {
 	Method   string         // that vouches for the client
 	Remote   netip.AddrPort // invalid for a Unix socket
 	Listener string
+	Backend  string
+	Server   string // of the backend
 	Version  packets.Version
 	Since    time.Time
 	Expires  time.Time // of the identity; zero: never
@@ -30,6 +32,7 @@ type ClientInfo struct {
 func (c *conn) begin() {
 	c.number, c.since = c.listener.server.begun.Add(1), time.Now()
 	c.listener.server.sessions.begin(c)
+	c.listener.server.sessions.supersede(c)
 }
 
 // info describes a session that runs.
@@ -43,6 +46,8 @@ func (c *conn) info() ClientInfo {
 		Method:   c.sess.Identity.Method,
 		Remote:   c.remote,
 		Listener: c.sess.Listener,
+		Backend:  c.sess.Backend,
+		Server:   c.sess.Server,
 		Version:  c.sess.Version,
 		Since:    c.since,
 		Expires:  c.sess.Proof().Expires,

@@ -10,18 +10,19 @@ import (
 
 // sessions is the set of running connections.
 type sessions struct {
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	life  context.Context // ends with Shutdown
-	end   context.CancelFunc
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	placed map[place]*conn // the latest session of each client at a backend of several servers
+	life   context.Context // ends with Shutdown
+	end    context.CancelFunc
+	wg     sync.WaitGroup
 
 	changed  sync.Cond // a session has begun, or a connection is over
 	farewell *ending   // that clients are told at Shutdown
 }
 
 func (s *sessions) init() {
-	s.conns = make(map[*conn]struct{})
+	s.conns, s.placed = make(map[*conn]struct{}), make(map[place]*conn)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.changed.L = &s.mu
 	s.farewell = &ending{end: EndShutdown, code: packets.ServerShuttingDown}
@@ -63,6 +64,7 @@ func (s *sessions) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.vacate(c)
 	s.changed.Broadcast()
 	s.wg.Done()
 }

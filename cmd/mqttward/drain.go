@@ -50,6 +50,10 @@ such server.`,
 		if *asJSON {
 			return printJSON(c, admin.Draining{Sessions: n})
 		}
+		if *undo {
+			fmt.Fprintf(c.OutOrStdout(), "undone, %d stay\n", n)
+			return nil
+		}
 		fmt.Fprintf(c.OutOrStdout(), "%d draining\n", n)
 		return nil
 	})

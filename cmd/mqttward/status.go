@@ -18,7 +18,7 @@ func newStatus() *cobra.Command {
 		Use:   "status -c FILE",
 		Short: "Show how a running instance does",
 		Long: `Show the version of a running instance, whether it is ready for clients, its
-sessions and listeners, and how the last reload went. The exit code is 0 if the
+sessions, listeners and servers, and how the last reload went. The exit code is 0 if the
 instance answers, ready or not.`,
 		Args: noArgs,
 	}
@@ -73,6 +73,14 @@ func printStatus(w io.Writer, s *admin.Status) error {
 			tls = "yes"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", app.Printable(l.Name), app.Printable(l.Address), app.Printable(l.Transport), tls, l.Connections)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(table, "BACKEND\tSERVER\tSTATE\tSESSIONS\tWHY")
+	for _, b := range s.Backends {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", app.Printable(b.Backend), app.Printable(b.Server), app.Printable(b.State), b.Sessions, app.Printable(b.Why))
 	}
 	return table.Flush()
 }

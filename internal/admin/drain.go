@@ -9,9 +9,9 @@ import (
 
 // Drainer empties what a DrainRequest names.
 type Drainer interface {
-	// Drain begins to end the sessions and returns how many these are; by says on
-	// whose behalf. It does not wait for their end. The error is ErrNoServer if the
-	// request names a server that there is not.
+	// Drain begins to end the sessions, or leaves them with Undo, and returns how many
+	// these are; by says on whose behalf. It does not wait for their end. The error is
+	// ErrNoServer if the request names a server that there is not.
 	Drain(by string, what DrainRequest) (sessions int, err error)
 }
 

@@ -151,12 +151,13 @@ func TestStatus(t *testing.T) {
 	i := &instance{status: admin.Status{
 		Version: "v1", Started: at, Uptime: 60, NotReady: "draining", Draining: true, Sessions: 2,
 		Listeners: []admin.ListenerStatus{{Name: "mqtts", Address: "127.0.0.1:8883", Transport: "tcp", TLS: true, Connections: 3}},
+		Backends:  []admin.ServerStatus{{Backend: "plant", Server: "a:1883", State: "down", Why: "refused", Sessions: 4}},
 		Reload:    &admin.Reload{At: at, Error: "a mistake"},
 	}}
 	url := start(t, i.options())
 	got := ask(t, http.MethodGet, url+"/api/v1/status")
 	want := `{"version":"v1","started":"2026-05-01T12:00:00Z","uptime_seconds":60,"ready":false,"not_ready":"draining","draining":true,"sessions":2,` +
-		`"listeners":[{"name":"mqtts","address":"127.0.0.1:8883","transport":"tcp","tls":true,"connections":3}],"last_reload":{"at":"2026-05-01T12:00:00Z","error":"a mistake"}}` + "\n"
+		`"listeners":[{"name":"mqtts","address":"127.0.0.1:8883","transport":"tcp","tls":true,"connections":3}],"backends":[{"backend":"plant","server":"a:1883","state":"down","why":"refused","sessions":4}],"last_reload":{"at":"2026-05-01T12:00:00Z","error":"a mistake"}}` + "\n"
 	if got.status != http.StatusOK || got.body != want {
 		t.Errorf("%d %s, want %s", got.status, got.body, want)
 	}

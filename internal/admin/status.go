@@ -13,6 +13,7 @@ type Status struct {
 	Draining  bool             `json:"draining"`
 	Sessions  int              `json:"sessions"` // that run
 	Listeners []ListenerStatus `json:"listeners"`
+	Backends  []ServerStatus   `json:"backends"`
 	Reload    *Reload          `json:"last_reload,omitempty"` // nil: none yet
 }
 

@@ -47,6 +47,7 @@ type App struct {
 	shared  shared
 
 	collector collector
+	emptying  *emptying
 
 	admin       *admin.Server
 	adminSocket *handover.Socket  // that is served, whatever a reload brings
@@ -92,15 +93,17 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 // process that they come from, if it is one of this kind.
 func StartWith(inherited *handover.Sockets, path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), inherited: inherited,
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(), inherited: inherited,
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
+	a.metrics.CountServers(a.backendStatus)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
+	a.shared.serverChanged = a.serverChanged
 	built, err := load(path, flags, a.shared, nil)
 	if err != nil {
 		return nil, err
@@ -127,6 +130,7 @@ func StartWith(inherited *handover.Sockets, path string, flags *pflag.FlagSet, b
 	keep, a.stopBans = context.WithCancel(a.stopped)
 	a.keepingBans.Go(func() { a.keepBans(keep) })
 	a.serving.Go(a.watchdog)
+	a.serving.Go(a.keepEmpty)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -231,10 +235,12 @@ func (a *App) ready() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	if b.broker.Check(ctx) != nil {
-		return errors.New("the broker cannot be reached")
+	for _, p := range b.pools {
+		if p.Ready(ctx) == nil {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("no broker can be reached")
 }
 
 // stopAdmin closes the socket too, which nobody serves if the start has failed.
@@ -259,6 +265,7 @@ func (a *App) Shutdown() error {
 	if a.stopStaple != nil {
 		a.stopStaple()
 	}
+	a.emptying.stop() // all sessions end now, at one rate
 	a.mu.Unlock()
 	a.stopAccepting() // from here on it is known who has come
 	a.drain()
@@ -270,6 +277,7 @@ func (a *App) Shutdown() error {
 	a.keepingBans.Wait()
 	a.serving.Wait()
 	if b := a.current.Load(); b != nil {
+		usePools(&built{}, b)
 		b.close(nil)
 	}
 	a.collector.stop()

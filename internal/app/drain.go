@@ -31,7 +31,7 @@ func (a *App) drain() {
 // who waits for Stopping and calls Shutdown.
 func (a *App) Drain(by string, what admin.DrainRequest) (sessions int, err error) {
 	if !what.Whole() {
-		return 0, admin.ErrNoServer
+		return a.drainServer(by, place{*what.Backend, *what.Server}, what.Undo)
 	}
 	a.draining.Store(true)
 	a.logs.Audit.Info("drain", "by", by)
@@ -67,7 +67,7 @@ func (a *App) noteReload(failure error) {
 func (a *App) status() admin.Status {
 	s := admin.Status{
 		Version: a.build.Version, Commit: a.build.Commit, Started: a.started.UTC(), Uptime: int64(time.Since(a.started) / time.Second),
-		Ready: true, Draining: a.draining.Load(), Sessions: a.server.Sessions(), Listeners: a.listenerStatus(), Reload: a.reloaded.Load(),
+		Ready: true, Draining: a.draining.Load(), Sessions: a.server.Sessions(), Listeners: a.listenerStatus(), Backends: a.backendStatus(), Reload: a.reloaded.Load(),
 	}
 	if err := a.ready(); err != nil {
 		s.Ready, s.NotReady = false, err.Error()

@@ -115,12 +115,10 @@ func (a *App) apply(b *built) error {
 	// From here nothing fails.
 	a.takeOver(b)
 	a.shared.gate.SetLimits(gateLimits(b.config))
-	if b.seats != nil { // who has one now is at the broker still
-		b.seats.Resize(b.config.Backends[0].MaxConnections)
-	}
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
-	a.current.Store(b)
+	usePools(b, a.current.Swap(b))
+	a.emptying.look()
 	for _, set := range b.keySets {
 		set.Start()
 	}
