@@ -67,8 +67,8 @@ func fromSystemd(files []*os.File) (*Sockets, error) {
 // that it knows deadlines.
 func open(fd int) *os.File {
 	syscall.CloseOnExec(fd)
-	_ = syscall.SetNonblock(fd, true)                                // without it the descriptor is none, and the next call fails
-	return os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", fd)) //nolint:gosec // not negative
+	_ = syscall.SetNonblock(fd, true) // without it the descriptor is none, and the next call fails
+	return os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", fd))
 }
 
 // listener makes a listener of f, which it closes.

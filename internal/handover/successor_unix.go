@@ -72,8 +72,8 @@ func Start(ctx context.Context, p Program, sockets []*Socket) (*Successor, error
 	if err != nil {
 		return nil, err
 	}
-	defer ready.Close() //nolint:errcheck // it is read
-	defer readyChild.Close()
+	defer ready.Close()      //nolint:errcheck // it is read
+	defer readyChild.Close() //nolint:errcheck // nothing was written
 	beginChild, begin, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -95,21 +95,27 @@ func Start(ctx context.Context, p Program, sockets []*Socket) (*Successor, error
 // them blocking, for this process too, and then no Accept could be ended.
 func start(p Program, pipes []uintptr, sockets []*Socket) (pid int, err error) {
 	files := append([]uintptr{0, 1, 2}, pipes...)
+	passedOn := len(files)
+	defer func() {
+		for _, fd := range files[passedOn:] {
+			_ = unix.Close(int(fd))
+		}
+	}()
 	var list []passed
 	for _, s := range sockets {
 		fd, err := duplicate(s.Listener)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", s.Address, err)
 		}
-		defer unix.Close(fd)               //nolint:errcheck // nothing was written
-		files = append(files, uintptr(fd)) //nolint:gosec // a descriptor is not negative
+		files = append(files, uintptr(fd))
 		list = append(list, passed{s.Address, s.Name})
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
 		return 0, err
 	}
-	return syscall.ForkExec(p.path, p.args, &syscall.ProcAttr{Env: append(environment(), variable+"="+string(text)), Files: files})
+	attr := &syscall.ProcAttr{Env: append(environment(), variable+"="+string(text)), Files: files}
+	return syscall.ForkExec(p.path, p.args, attr) //nolint:gosec // it is this program
 }
 
 // environment is without what systemd said of this process alone.

@@ -102,7 +102,7 @@ func TestSuccessor(t *testing.T) {
 		if conns[i], err = net.DialTimeout("tcp", l.Addr().String(), patience); err != nil {
 			t.Fatal(err)
 		}
-		defer conns[i].Close()
+		t.Cleanup(func() { _ = conns[i].Close() })
 		_ = l.Close()
 	}
 	_ = third.Close()
