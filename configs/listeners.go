@@ -12,9 +12,7 @@ func (l *loader) listeners(backends, methods []string) {
 		l.listenAddress(path, s.Address, c.Listeners[:i])
 		l.transport(path, s)
 		l.balancers(key(path, "proxy_protocol"), s)
-		if s.Backend != "" {
-			l.refer(key(path, "backend"), "backend", s.Backend, backends)
-		}
+		l.backendOf(path, s, backends)
 		if s.Authn != nil && len(s.Authn) == 0 {
 			l.fail(key(path, "authn"), "is an empty list: nobody could log in; left out, all methods are used")
 		}

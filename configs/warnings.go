@@ -18,6 +18,7 @@ func (c *Config) Warnings() []string {
 	w.balancers()
 	w.relaxed()
 	w.limits()
+	w.drain()
 	w.neverPass()
 	w.permissions()
 	w.found.Sort()
@@ -45,8 +46,11 @@ func (w *warnings) plaintext() {
 		}
 	}
 	for i, b := range c.Backends {
+		if b.TLS != nil && b.TLS.InsecureSkipVerify {
+			w.add(key(key(item("backends", i), "tls"), "insecure_skip_verify"), "anybody on the way can say to be the broker")
+		}
 		for j, server := range b.Servers {
-			if !server.Address.Local() {
+			if !server.Address.Local() && b.TLS == nil {
 				w.add(key(item(key(item("backends", i), "servers"), j), "address"),
 					"not on this machine and no TLS: passwords and messages cross the network in the clear")
 			}

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/mqttward/mqttward/configs"
 )
 
 const unitFile = "mqttward.service"
@@ -78,6 +81,36 @@ func TestUnitReload(t *testing.T) {
 	want := []string{binary + " check" + config, "/bin/kill -HUP $MAINPID"}
 	if got := unit["Service.ExecReload"]; !slices.Equal(got, want) {
 		t.Errorf("ExecReload is %q, want %q", got, want)
+	}
+}
+
+// TestUnitStop leaves the default of drain.timeout the time that it takes, and the
+// sessions theirs to end.
+func TestUnitStop(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mqttward.yaml")
+	write := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(dir, "users"), "")
+	write(path, `
+listeners: [{name: local, address: "127.0.0.1:1884"}]
+backends: [{name: broker, servers: [{address: "127.0.0.1:1883"}]}]
+authn: [{name: users, type: password, file: users}]
+`)
+	c, err := configs.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := parseUnit(t)["Service.TimeoutStopSec"]
+	if len(got) != 1 {
+		t.Fatalf("TimeoutStopSec is %q", got)
+	}
+	const ending = 10 * time.Second
+	if stop, err := time.ParseDuration(got[0] + "s"); err != nil || stop <= c.Drain.Timeout+ending {
+		t.Errorf("TimeoutStopSec is %s, and a drain takes up to %s: %v", got[0], c.Drain.Timeout+ending, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // conn is one client's connection, from admission to its end.
@@ -30,7 +31,10 @@ type conn struct {
 	reader   *packets.Reader
 	toClient sink
 
-	broker       *wire // nil until it is dialled
+	pool         *backend.Pool // where the session goes
+	leg          *backend.Leg  // nil until it has been dialled
+	broker       *wire         // the broker's socket; nil until it is dialled
+	upstream     net.Conn      // broker, or TLS over it
 	brokerReader *packets.Reader
 	toBroker     sink
 
@@ -42,7 +46,6 @@ type conn struct {
 	will     []byte // a CONNECT with the Will alone; nil: none
 	claimed  bool   // the client identifier, in policy.Sessions
 	assigned bool   // the client had no identifier of its own
-	seated   bool   // it holds one of policy.Seats
 	expiry   expiry
 	up       upJudge
 	down     downJudge
@@ -70,8 +73,8 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 	c.sess.Listener = p.Listener
 	c.reader.Lax = p.Lax
 	c.toClient.out = w
-	c.up.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Up }}
-	c.down.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Down }}
+	c.up.judge = judge{conn: c, pick: func(c Chains) filters.Chain { return c.Up }}
+	c.down.judge = judge{conn: c, pick: func(c Chains) filters.Chain { return c.Down }}
 	return c
 }
 
@@ -145,8 +148,8 @@ func (c *conn) release(e **ending) {
 	if c.broker != nil {
 		_ = c.broker.Close()
 	}
-	if c.seated {
-		c.policy.Seats.Give()
+	if c.leg != nil {
+		c.leg.Leave()
 	}
 }
 

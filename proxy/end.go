@@ -29,6 +29,7 @@ const (
 	EndBusy        End = "busy"              // memory is short
 	EndIdentity    End = "max_connections_per_identity"
 	EndDenied      End = "connect_denied"      // identity, Will or properties refused
+	EndNoRoute     End = "no_backend"          // there is none for the client
 	EndNoSeat      End = "backend_connections" // the broker takes no more
 	EndBackend     End = "backend_unavailable" // no dial, or no CONNACK
 	EndRefused     End = "refused_by_broker"   // CONNACK with a failure
@@ -44,8 +45,10 @@ const (
 	EndPolicy       End = "policy"           // a verdict demanded it
 	EndExpired      End = "identity_expired" // certificate or token
 	EndRevoked      End = "identity_revoked" // by a reload
+	EndTakenOver    End = "taken_over"       // by a session at another server
 	EndReauth       End = "reauthentication_failed"
-	EndKicked       End = "kicked" // by an operator
+	EndKicked       End = "kicked"  // by an operator
+	EndDrained      End = "drained" // at the rate of a Drain
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )
@@ -57,7 +60,8 @@ type ending struct {
 	err  error              // for the log; may be nil
 	rule string
 
-	quiet bool // it is counted and not logged, as what is turned away at once
+	reference string // to another server, for an MQTT 5.0 client; empty: none
+	quiet     bool   // it is counted and not logged, as what is turned away at once
 }
 
 func (e *ending) Error() string {

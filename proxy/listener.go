@@ -102,7 +102,7 @@ func (l *Listener) admit(raw net.Conn) {
 
 // left takes back what admit has given c.
 func (l *Listener) left(c *conn, e *ending) {
-	if e.end == EndBackend || e.end == EndNoSeat {
+	if e.end == EndBackend || e.end == EndNoSeat || e.end == EndNoRoute {
 		c.visit.Unserved()
 	}
 	if c.visit != nil {

@@ -20,7 +20,7 @@ var errProxyTLVs = errors.New("user name and server name of the client are too l
 // name that it has proved, as common name, whether it had a certificate or not. What a
 // balancer says of certificates does not go on. Nil for a policy that has none.
 func (c *conn) proxyHeader() ([]byte, error) {
-	version := c.policy.ProxyProtocol
+	version := c.pool.ProxyProtocol()
 	if version == 0 {
 		return nil, nil
 	}

@@ -20,8 +20,8 @@ func newRun() *cobra.Command {
 
 SIGHUP reloads the configuration and reopens the audit log; a change of the
 configuration or of a file that it names reloads too. No session ends by a
-reload. SIGTERM and SIGINT end the sessions in order; a second one ends at
-once.`,
+reload. SIGTERM and SIGINT stop accepting and end the sessions at the rate of
+the configuration's drain; a second one ends at once.`,
 		Args: noArgs,
 	}
 	path := configFlag(c)
@@ -39,10 +39,13 @@ once.`,
 	return c
 }
 
-// serve runs a until a signal ends it.
+// serve runs a until a signal ends it, or somebody who asks for that.
 func serve(a *app.App, hup <-chan os.Signal) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// The first signal may come when the sessions end already, since somebody has asked
+	// for that: it is the next one that ends at once.
+	context.AfterFunc(ctx, stop)
 	watching := make(chan error, 1)
 	go func() { watching <- a.Watch(ctx) }()
 	for {
@@ -56,6 +59,8 @@ func serve(a *app.App, hup <-chan os.Signal) error {
 			watching = nil
 		case <-ctx.Done():
 			stop() // the next signal ends at once
+			return a.Shutdown()
+		case <-a.Stopping():
 			return a.Shutdown()
 		}
 	}

@@ -30,11 +30,13 @@ type Build struct {
 	Version, Commit, Date string
 }
 
-// drainTime is how long sessions may take to end at shutdown.
+// drainTime is how long sessions may take to end at shutdown, once all are told to.
 const drainTime = 10 * time.Second
 
 // App is a running proxy.
 type App struct {
+	build   Build
+	started time.Time
 	path    string
 	flags   *pflag.FlagSet
 	logs    *Logs
@@ -43,19 +45,24 @@ type App struct {
 	shared  shared
 
 	collector collector
+	emptying  *emptying
 
 	admin         *admin.Server
 	adminListener net.Listener
 	adminAddress  configs.Address // that is served, whatever a reload brings
 	draining      atomic.Bool
+	asked         context.Context // ends when somebody asks for Shutdown
+	ask           context.CancelFunc
 	stopped       context.Context // ends with Shutdown
 	stop          context.CancelFunc
+	accepting     sync.WaitGroup
 	serving       sync.WaitGroup
 
 	warnUnanswered rate.Sometimes
 
 	reloading sync.Mutex // one reload at a time
 	current   atomic.Pointer[built]
+	reloaded  atomic.Pointer[admin.Reload] // the last one; nil: none yet
 
 	mu         sync.Mutex         // guards the rest
 	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
@@ -75,14 +82,17 @@ type listener struct {
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		path: path, flags: flags, shared: newShared(),
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(),
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
+	a.metrics.CountServers(a.backendStatus)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
+	a.shared.serverChanged = a.serverChanged
 	built, err := load(path, flags, a.shared, nil)
 	if err != nil {
 		return nil, err
@@ -105,6 +115,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
 	a.serving.Go(func() { a.keepBans(a.stopped) })
+	a.serving.Go(a.keepEmpty)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -161,7 +172,7 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	}
 	a.adminListener = socket
 	a.adminAddress = cfg.Admin.Address
-	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reports: a.reports(), Log: a.logs.Log})
+	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reload: a.reloadFor, Status: a.status, Drainer: a, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
 	a.serving.Go(func() {
 		if err := a.admin.Serve(socket); err != nil {
@@ -201,14 +212,16 @@ func (a *App) ready() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	if b.broker.Check(ctx) != nil {
-		return errors.New("the broker cannot be reached")
+	for _, p := range b.pools {
+		if p.Ready(ctx) == nil {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("no broker can be reached")
 }
 
-// Shutdown stops accepting, ends the sessions and waits for them, for
-// drainTime at most.
+// Shutdown stops accepting, drains the sessions, ends those that are left and waits
+// for them, for drainTime at most.
 func (a *App) Shutdown() error {
 	a.draining.Store(true)
 	a.mu.Lock()
@@ -218,10 +231,13 @@ func (a *App) Shutdown() error {
 	if a.stopStaple != nil {
 		a.stopStaple()
 	}
+	a.emptying.stop() // all sessions end now, at one rate
 	for _, l := range a.listeners {
 		_ = l.socket.Close()
 	}
 	a.mu.Unlock()
+	a.accepting.Wait() // from here on it is known who has come
+	a.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := a.server.Shutdown(ctx)
@@ -231,6 +247,7 @@ func (a *App) Shutdown() error {
 	a.stop()
 	a.serving.Wait()
 	if b := a.current.Load(); b != nil {
+		usePools(&built{}, b)
 		b.close(nil)
 	}
 	a.collector.stop()

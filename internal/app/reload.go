@@ -21,6 +21,7 @@ func (a *App) Reload() error {
 	defer a.reloading.Unlock()
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
+	a.noteReload(err)
 	if err != nil {
 		a.logs.Log.Error("reload failed: the configuration stays as it was", "error", err)
 		return err
@@ -109,12 +110,10 @@ func (a *App) apply(b *built) error {
 	}
 	// From here nothing fails.
 	a.shared.gate.SetLimits(gateLimits(b.config))
-	if b.seats != nil { // who has one now is at the broker still
-		b.seats.Resize(b.config.Backends[0].MaxConnections)
-	}
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
-	a.current.Store(b)
+	usePools(b, a.current.Swap(b))
+	a.emptying.look()
 	for _, set := range b.keySets {
 		set.Start()
 	}
@@ -144,7 +143,7 @@ func (a *App) serve(l *listener, p *proxy.Policy) {
 	}
 	l.proxy = a.server.NewListener(p)
 	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
-	a.serving.Go(func() { l.proxy.Serve(l.socket) })
+	a.accepting.Go(func() { l.proxy.Serve(l.socket) })
 }
 
 // listen opens a socket. A Unix socket that a dead process has left behind is
