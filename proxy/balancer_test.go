@@ -384,8 +384,9 @@ func TestOrigin(t *testing.T) {
 		for _, version := range []byte{1, 2} {
 			t.Run(fmt.Sprint(source, " in version ", version), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := open(t, behind(nil), func(p *proxy.Policy) { p.ProxyProtocol = version })
+					h := open(t, behind(nil))
 					defer h.close()
+					h.policy.Route = at(h.reach, announced(version))
 					client := h.dial(packets.V311)
 					connect := mqtttest.Connect(packets.V311, "device")
 					client.Send(introduced(t, 2, source, authority("mqtt.example"),
