@@ -33,6 +33,8 @@ type Policy struct {
 	Up        filters.Chain // client to broker
 	Down      filters.Chain // broker to client
 
+	Balancers *Balancers // nil: all peers are clients
+
 	// Route returns the backend of a client that has proved who it is. Nil: there is
 	// none for it.
 	Route func(*filters.Session) *backend.Pool
@@ -40,8 +42,6 @@ type Policy struct {
 	// At are the filters of sessions at the backends of these names, in the place of
 	// Up and Down.
 	At map[string]Chains
-
-	Balancers *Balancers // nil: all peers are clients
 
 	Limits Limits
 
