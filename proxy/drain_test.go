@@ -169,7 +169,8 @@ func TestDrainWords(t *testing.T) {
 	}{
 		"another server": {packets.V5, nil, proxy.Drain{Reference: reference}, full},
 		"moved": {
-			packets.V5, nil, proxy.Drain{Reference: reference, Moved: true},
+			packets.V5, nil,
+			proxy.Drain{Reference: reference, Moved: true},
 			packets.AppendDisconnectWith(nil, packets.ServerMoved, mqtttest.Text(packets.ServerReference, reference)),
 		},
 		"it fits":        {packets.V5, []func(*packets.Connect){largest(len(full))}, proxy.Drain{Reference: reference}, full},
