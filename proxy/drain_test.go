@@ -159,7 +159,7 @@ func TestDrainWords(t *testing.T) {
 	const reference = "other.example:8883"
 	full := packets.AppendDisconnectWith(nil, packets.UseAnotherServer, mqtttest.Text(packets.ServerReference, reference))
 	largest := func(n int) func(*packets.Connect) {
-		return mqtttest.Props(mqtttest.Uint32(packets.MaximumPacketSize, uint32(n))) //nolint:gosec // G115: it is small
+		return mqtttest.Props(mqtttest.Uint32(packets.MaximumPacketSize, uint32(n)))
 	}
 	for name, tt := range map[string]struct {
 		version packets.Version
