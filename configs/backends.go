@@ -42,6 +42,10 @@ type Server struct {
 	Weight         int     `yaml:"weight"`          // of its share of sessions, against those of the others
 	MaxConnections int     `yaml:"max_connections"` // 0: as the backend says
 	Maintenance    bool    `yaml:"maintenance"`     // it gets no new sessions, and loses those that it has
+
+	// ServerReference is where its MQTT 5.0 clients are to go when they lose their
+	// sessions, see Drain; "": they come back, and get another server.
+	ServerReference string `yaml:"server_reference"`
 }
 
 // The values of Health.Type.
@@ -57,6 +61,10 @@ type Health struct {
 	Type     string        `yaml:"type" oneof:"tcp mqtt"`
 	Rise     int           `yaml:"rise"` // answers in a row until a server that was down is used
 	Fall     int           `yaml:"fall"` // questions in a row without an answer until one is not used any more
+
+	// EndSessions ends the sessions of a server that does not serve any more, as if it
+	// were in maintenance: their clients need not find out for themselves.
+	EndSessions bool `yaml:"end_sessions"`
 }
 
 // Outlier is when a server that fails sessions is left out.
@@ -174,6 +182,7 @@ func (l *loader) server(path string, s Server, before []Server) {
 	if s.Weight < 1 || s.Weight > maxWeight {
 		l.fail(key(path, "weight"), "wants 1 to %d (maintenance: true leaves a server out)", maxWeight)
 	}
+	l.reference(key(path, "server_reference"), s.ServerReference)
 	if s.SRV != "" {
 		if s.Address != "" {
 			l.fail(path, "has an address and srv: keep one of them")

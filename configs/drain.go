@@ -33,11 +33,15 @@ func (l *loader) drain() {
 	if d.Moved && d.ServerReference == "" && !l.unsure("drain.server_reference") {
 		l.fail("drain.moved", "has no effect without drain.server_reference")
 	}
-	switch reference := d.ServerReference; {
+	l.reference("drain.server_reference", d.ServerReference)
+}
+
+func (l *loader) reference(path, reference string) {
+	switch {
 	case len(reference) > maxReference:
-		l.fail("drain.server_reference", "wants at most %d bytes", maxReference)
+		l.fail(path, "wants at most %d bytes", maxReference)
 	case !plainList(reference):
-		l.fail("drain.server_reference", "wants names such as other.example:8883, with a space between two, not %s", quote(reference))
+		l.fail(path, "wants names such as other.example:8883, with a space between two, not %s", quote(reference))
 	}
 }
 

@@ -26,15 +26,6 @@ type ListenerStatus struct {
 	Connections int    `json:"connections"` // sessions, and those in their handshakes
 }
 
-// ServerStatus is a server of a backend.
-type ServerStatus struct {
-	Backend  string `json:"backend"`
-	Server   string `json:"server"`
-	State    string `json:"state"`         // up, maintenance, down or ejected
-	Why      string `json:"why,omitempty"` // it is down or ejected
-	Sessions int    `json:"sessions"`      // and those that are about to be some
-}
-
 // Reload is how a reload of the configuration went.
 type Reload struct {
 	At    time.Time `json:"at"`

@@ -45,6 +45,7 @@ type App struct {
 	shared  shared
 
 	collector collector
+	emptying  *emptying
 
 	admin         *admin.Server
 	adminListener net.Listener
@@ -66,7 +67,6 @@ type App struct {
 	mu         sync.Mutex         // guards the rest
 	stopProbe  context.CancelFunc // ends the question what the broker is; nil: nobody asks
 	stopStaple context.CancelFunc // ends what keeps answers of OCSP; nil before the first configuration
-	stopEmpty  context.CancelFunc // ends what takes the sessions from servers in maintenance; nil: nothing does
 	listeners  []*listener
 	retired    []*proxy.Listener // no longer configured, perhaps with sessions
 }
@@ -82,13 +82,14 @@ type listener struct {
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(),
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(),
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	a.asked, a.ask = context.WithCancel(context.Background())
 	a.metrics.CountBans(a.shared.bans.Tally)
+	a.metrics.CountServers(a.backendStatus)
 	a.shared.unanswered = a.unanswered
 	a.shared.sourceChanged = a.sourceChanged
 	a.shared.serverChanged = a.serverChanged
@@ -114,6 +115,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
 	a.serving.Go(func() { a.keepBans(a.stopped) })
+	a.serving.Go(a.keepEmpty)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
@@ -229,9 +231,7 @@ func (a *App) Shutdown() error {
 	if a.stopStaple != nil {
 		a.stopStaple()
 	}
-	if a.stopEmpty != nil {
-		a.stopEmpty() // all sessions end now, at one rate
-	}
+	a.emptying.stop() // all sessions end now, at one rate
 	for _, l := range a.listeners {
 		_ = l.socket.Close()
 	}

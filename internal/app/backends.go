@@ -42,14 +42,14 @@ func (b *builder) buildBackends() {
 			Changed:       b.shared.serverChanged(c.Name),
 		}
 		if h := c.Health; h != nil {
-			o.Health = backend.Health{Interval: h.Interval, Timeout: h.Timeout, MQTT: h.Type == configs.HealthMQTT, Rise: h.Rise, Fall: h.Fall}
+			o.Health = backend.Health{Interval: h.Interval, Timeout: h.Timeout, MQTT: h.Type == configs.HealthMQTT, Rise: h.Rise, Fall: h.Fall, EndSessions: h.EndSessions}
 		}
 		if r := c.Resolve; r != nil {
 			o.Resolver, o.Resolve = backend.NewResolver(r.Server), r.Interval
 		}
 		for _, s := range c.Servers {
 			o.Servers = append(o.Servers, backend.Spec{
-				Address: string(s.Address), SRV: s.SRV, Weight: s.Weight, MaxConnections: s.MaxConnections, Maintenance: s.Maintenance,
+				Address: string(s.Address), SRV: s.SRV, Weight: s.Weight, MaxConnections: s.MaxConnections, Maintenance: s.Maintenance, Reference: s.ServerReference,
 			})
 		}
 		b.backends = append(b.backends, o)
@@ -141,6 +141,7 @@ func usePools(b, last *built) {
 // serverChanged returns what tells operators of servers that fail or are back.
 func (a *App) serverChanged(name string) func(string, error) {
 	return func(server string, why error) {
+		a.emptying.look()
 		log := a.logs.Log.With("backend", name)
 		switch {
 		case server == "" && why != nil:

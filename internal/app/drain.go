@@ -31,7 +31,7 @@ func (a *App) drain() {
 // who waits for Stopping and calls Shutdown.
 func (a *App) Drain(by string, what admin.DrainRequest) (sessions int, err error) {
 	if !what.Whole() {
-		return a.drainServer(by, *what.Backend, *what.Server, !what.Undo)
+		return a.drainServer(by, place{*what.Backend, *what.Server}, what.Undo)
 	}
 	a.draining.Store(true)
 	a.logs.Audit.Info("drain", "by", by)
@@ -73,25 +73,6 @@ func (a *App) status() admin.Status {
 		s.Ready, s.NotReady = false, err.Error()
 	}
 	return s
-}
-
-func (a *App) backendStatus() []admin.ServerStatus {
-	list := []admin.ServerStatus{}
-	b := a.current.Load()
-	if b == nil {
-		return list
-	}
-	for _, p := range b.pools {
-		for _, s := range p.Servers() {
-			state, why := s.State()
-			one := admin.ServerStatus{Backend: p.Name(), Server: s.Name(), State: state, Sessions: s.Active()}
-			if why != nil {
-				one.Why = why.Error()
-			}
-			list = append(list, one)
-		}
-	}
-	return list
 }
 
 func (a *App) listenerStatus() []admin.ListenerStatus {

@@ -113,6 +113,7 @@ func (a *App) apply(b *built) error {
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
 	usePools(b, a.current.Swap(b))
+	a.emptying.look()
 	for _, set := range b.keySets {
 		set.Start()
 	}
@@ -131,7 +132,6 @@ func (a *App) apply(b *built) error {
 		l.SetPolicy(b.retired)
 	}
 	a.listeners = next
-	a.empty(b)
 	return nil
 }
 

@@ -12,6 +12,7 @@ type Health struct {
 	Interval, Timeout time.Duration // the timeout bounds one question
 	MQTT              bool          // with CONNECT and PINGREQ; otherwise a connection is enough
 	Rise, Fall        int           // answers in a row that change what is believed; at least 1
+	EndSessions       bool          // of servers that do not serve any more
 }
 
 // atOnce is how many servers of a pool are asked at the same time.
@@ -142,6 +143,11 @@ func (s *Server) State() (word string, why error) {
 // usable reports whether the server takes new sessions.
 func (s *Server) usable(now time.Time) bool {
 	return !s.Maintenance() && s.health.serves() && s.outlier.usable(now)
+}
+
+// Vacates reports whether the sessions of the server are to end.
+func (s *Server) Vacates() bool {
+	return s.Maintenance() || s.pool.options.Health.EndSessions && !s.health.serves()
 }
 
 // startShare is the part of its weight with which a server begins that is back.

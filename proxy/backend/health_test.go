@@ -98,8 +98,16 @@ func TestHealthTimeout(t *testing.T) {
 		if got := w.since(); !slices.Equal(got, []string{"a:1 down"}) {
 			t.Errorf("told %v", got)
 		}
-		if _, why := p.Servers()[0].State(); why.Error() != "no answer to a health check" {
+		a := p.Servers()[0]
+		if _, why := a.State(); why.Error() != "no answer to a health check" {
 			t.Error(why)
+		}
+		if a.Vacates() {
+			t.Error("its sessions are to end")
+		}
+		p.options.Health.EndSessions = true
+		if !a.Vacates() || p.Servers()[1].Vacates() {
+			t.Error("its sessions are to stay, or those of the other to end")
 		}
 	})
 }

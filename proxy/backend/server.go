@@ -65,6 +65,10 @@ func (s *Server) Drain(on bool) { s.drained.Store(on) }
 // or by an operator.
 func (s *Server) Maintenance() bool { return s.spec.Maintenance || s.drained.Load() }
 
+// Reference returns where clients are to go while the server is in maintenance, as
+// Server Reference; "" if they are to come back.
+func (s *Server) Reference() string { return s.spec.Reference }
+
 // Leg is a connection to a server that stands for a session.
 type Leg struct {
 	net.Conn // nil until it is opened
