@@ -54,13 +54,22 @@ type Config struct {
 type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
-	TLS               *TLS           `yaml:"tls"` // nil: plaintext
+	Mode              FileMode       `yaml:"mode"` // of the file of a Unix socket; 0: as the umask leaves it
+	TLS               *TLS           `yaml:"tls"`  // nil: plaintext
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
 	Backend           string         `yaml:"backend"` // the name of an entry in Backends, for clients that fit no route
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
 	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
+
+	ProxyProtocol *Balancers `yaml:"proxy_protocol"` // nil: whoever connects is a client
+}
+
+// Balancers are those who pass connections of clients on, and say by PROXY headers
+// whose they are.
+type Balancers struct {
+	Trusted []netip.Prefix `yaml:"trusted"` // their addresses; none exactly on a Unix socket, where all are trusted
 }
 
 // The values of TLS.ClientAuth.
@@ -189,8 +198,9 @@ type PublishBytes struct {
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	Address   Address `yaml:"address"`    // "": none
-	TokenFile string  `yaml:"token_file"` // given if Address is not local
+	Address   Address  `yaml:"address"`    // "": none
+	Mode      FileMode `yaml:"mode"`       // as of a Listener
+	TokenFile string   `yaml:"token_file"` // given if Address is not local
 }
 
 // The values of Log.Audit that are not the path of a file.

@@ -22,7 +22,9 @@ type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
 	remote   netip.AddrPort
-	visit    Visit
+	visit    Visit   // nil: it is not admitted any more
+	held     bool    // it came from a balancer
+	origin   *origin // as that says; nil: it is the peer's own
 
 	wire     *wire    // the client's socket
 	client   net.Conn // wire, or TLS over it
@@ -89,6 +91,9 @@ func (c *conn) live() {
 // open opens the session. It returns why there is none.
 func (c *conn) open() (e *ending) {
 	defer c.caught(&e)
+	if e := c.introduce(); e != nil {
+		return e
+	}
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
 	}
@@ -119,7 +124,9 @@ func (c *conn) finish(e *ending) {
 	if errors.As(e.err, &violation) && violation.Check != 0 {
 		o.Checked(violation.Check.String(), "refused")
 	}
-	c.auditEnd(e)
+	if !e.quiet {
+		c.auditEnd(e)
+	}
 	c.wire.discard() // last: what is logged of a CONNECT lies in a buffer
 	if c.broker != nil {
 		c.broker.discard()
@@ -199,8 +206,12 @@ func (c *conn) handshake() error {
 		return &ending{end: EndHandshake, err: err}
 	}
 	c.client, c.toClient.out = t, t
-	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
+	state := t.ConnectionState()
+	if len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
+	}
+	if state.ServerName != "" { // it may be known by a PROXY header
+		c.sess.ServerName = state.ServerName
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type End string
 // The ends of connections. Those up to EndBackend come before there is a
 // session.
 const (
+	EndProxyHeader End = "proxy_header"      // a balancer's, that is missing or wrong
 	EndHandshake   End = "tls_handshake"     // failed, or a peer that speaks no TLS
 	EndNotMQTT     End = "not_mqtt"          // the first byte begins no CONNECT
 	EndMalformed   End = "malformed_connect" // or a protocol version nobody knows
@@ -60,6 +61,7 @@ type ending struct {
 	rule string
 
 	reference string // to another server, for an MQTT 5.0 client; empty: none
+	quiet     bool   // it is counted and not logged, as what is turned away at once
 }
 
 func (e *ending) Error() string {

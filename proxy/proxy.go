@@ -40,6 +40,8 @@ type Policy struct {
 	// Up and Down.
 	At map[string]Chains
 
+	Balancers *Balancers // nil: all peers are clients
+
 	Limits Limits
 
 	// ClientIDs are the client identifiers that an identity may use, and from which

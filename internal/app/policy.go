@@ -38,6 +38,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
 
+		Balancers: b.balancers(l),
 		ClientIDs: b.clientIDs,
 
 		Limits: proxy.Limits{
