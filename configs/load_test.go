@@ -57,6 +57,7 @@ func mustParse(t *testing.T, text string) *Config {
 func TestExamples(t *testing.T) {
 	examples := map[string][]string{
 		"minimal.yaml":     {"server.crt", "server.key", "users.passwd"},
+		"websocket.yaml":   {"server.crt", "server.key", "users.passwd"},
 		"mqttward.yaml":    {"server.crt", "server.key", "users.passwd"},
 		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-a.crl", "line-b-ca.crt", "people.passwd", "people.groups", "admin.token"},
 
@@ -339,7 +340,7 @@ func TestVariablesAreDistinct(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml", "consumer-cloud.yaml"} {
+	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml", "consumer-cloud.yaml", "websocket.yaml"} {
 		text, err := os.ReadFile(example)
 		if err != nil {
 			f.Fatal(err)

@@ -280,7 +280,9 @@ func TestUpgradeOfBinaryAndListeners(t *testing.T) {
 	// A reload opens one, too, that is handed on.
 	write(t, u.file("mqttward.yaml"), strings.Replace(u.read(t, "mqttward.yaml"), before, reloaded, 1))
 	u.out.await(t, `"msg":"configuration reloaded"`, 1)
-	at := func(name string) []string { return []string{"--unix", socket(name), "-u", "bob", "-P", password("bob")} }
+	at := func(name string) []string {
+		return []string{"--unix", socket(name), "-u", "bob", "-P", password("bob")}
+	}
 	for round, names := range [][]string{{"stays", "goes", "comes"}, {"stays", "comes"}} {
 		for _, name := range names {
 			publish(t, at(name), "-q", "1", "-t", "a", "-m", payload("x"))
