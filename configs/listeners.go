@@ -11,7 +11,8 @@ func (l *loader) listeners(backends, methods []string) {
 		path := item("listeners", i)
 		l.listenAddress(path, s.Address, c.Listeners[:i])
 		l.socketMode(key(path, "mode"), s.Address, s.Mode)
-		l.transport(path, s)
+		l.webSocket(path, s)
+		l.privacy(path, s)
 		l.balancers(key(path, "proxy_protocol"), s)
 		l.backendOf(path, s, backends)
 		if s.Authn != nil && len(s.Authn) == 0 {
@@ -40,8 +41,8 @@ func (l *loader) listenAddress(path string, a Address, before []Listener) {
 	}
 }
 
-// transport sees to it that nobody is in the clear without having said so.
-func (l *loader) transport(path string, s Listener) {
+// privacy sees to it that nobody is in the clear without having said so.
+func (l *loader) privacy(path string, s Listener) {
 	at := key(path, "tls")
 	switch {
 	case s.TLS != nil && s.InsecurePlaintext:

@@ -93,6 +93,9 @@ func TestEveryKey(t *testing.T) {
 listeners:
   - name: mqtts
     address: "[::1]:8883"
+    transport: websocket
+    path: /ws
+    origins: [https://app.example, "https://*.plant.example:8443"]
     tls:
       certificates: [{cert: crt, key: ./key}]
       min_version: 1.3
@@ -158,7 +161,7 @@ log: {level: debug, format: json, audit: audit.log}
 	local := filepath.Join
 	want := []Listener{
 		{
-			Name: "mqtts", Address: "[::1]:8883",
+			Name: "mqtts", Address: "[::1]:8883", Transport: TransportWebSocket, Path: "/ws", Origins: []string{"https://app.example", "https://*.plant.example:8443"},
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
@@ -170,7 +173,7 @@ log: {level: debug, format: json, audit: audit.log}
 			Backend: "broker", Authn: []string{"plc", "anyone"}, Silent: true,
 			ProxyProtocol: &Balancers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32"), netip.MustParsePrefix("2001:db8::5/128")}},
 		},
-		{Name: "plain", Address: ":1884", InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
+		{Name: "plain", Address: ":1884", Transport: TransportTCP, InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
 	}
 	if !reflect.DeepEqual(c.Listeners, want) {
 		t.Errorf("listeners\n%+v, want\n%+v", c.Listeners, want)
@@ -185,9 +188,9 @@ log: {level: debug, format: json, audit: audit.log}
 			},
 			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
-			Place: Place{Path: "authz.rules[0]", Line: 30},
+			Place: Place{Path: "authz.rules[0]", Line: 33},
 		},
-		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 41}},
+		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 44}},
 	}
 	if !reflect.DeepEqual(c.Authz.Rules, rules) {
 		t.Errorf("rules\n%+v, want\n%+v", c.Authz.Rules, rules)

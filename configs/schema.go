@@ -55,7 +55,10 @@ type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
 	Mode              FileMode       `yaml:"mode"` // of the file of a Unix socket; 0: as the umask leaves it
-	TLS               *TLS           `yaml:"tls"`  // nil: plaintext
+	Transport         string         `yaml:"transport" oneof:"tcp websocket"`
+	Path              string         `yaml:"path"`    // that requests for a WebSocket have; only with TransportWebSocket
+	Origins           []string       `yaml:"origins"` // of pages that may connect; nil: those of the host itself; only with TransportWebSocket
+	TLS               *TLS           `yaml:"tls"`     // nil: plaintext
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
@@ -71,6 +74,12 @@ type Listener struct {
 type Balancers struct {
 	Trusted []netip.Prefix `yaml:"trusted"` // their addresses; none exactly on a Unix socket, where all are trusted
 }
+
+// The values of Listener.Transport.
+const (
+	TransportTCP       = "tcp"       // MQTT right on the connection
+	TransportWebSocket = "websocket" // MQTT in the frames of a WebSocket
+)
 
 // The values of TLS.ClientAuth.
 const (

@@ -26,8 +26,9 @@ type conn struct {
 	held     bool    // it came from a balancer
 	origin   *origin // as that says; nil: it is the peer's own
 
-	wire     *wire    // the client's socket
-	client   net.Conn // wire, or TLS over it
+	wire     *wire     // the client's socket
+	client   net.Conn  // wire, or TLS over it, or a WebSocket over either
+	tls      *tls.Conn // nil: plaintext
 	reader   *packets.Reader
 	toClient sink
 
@@ -96,6 +97,9 @@ func (c *conn) open() (e *ending) {
 	}
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
+	}
+	if err := c.upgrade(); err != nil {
+		return c.refuse(asEnding(err, EndUpgrade, packets.Success))
 	}
 	if err := c.accept(); err != nil {
 		c.unclaim() // nobody waits until a refused client has gone
@@ -205,7 +209,7 @@ func (c *conn) handshake() error {
 	if err != nil {
 		return &ending{end: EndHandshake, err: err}
 	}
-	c.client, c.toClient.out = t, t
+	c.client, c.tls, c.toClient.out = t, t, t
 	state := t.ConnectionState()
 	if len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]

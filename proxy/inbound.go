@@ -95,17 +95,18 @@ func readLine(r io.Reader, line []byte) ([]byte, error) {
 
 // readBlock reads the rest of a header of version 2. The length is checked before
 // there is room for as much.
-func readBlock(r io.Reader, head []byte) ([]byte, error) {
-	head = head[:fixedLen]
-	if _, err := io.ReadFull(r, head[signatureLen:]); err != nil {
+func readBlock(r io.Reader, signature []byte) ([]byte, error) {
+	var fixed [fixedLen]byte
+	copy(fixed[:], signature)
+	if _, err := io.ReadFull(r, fixed[signatureLen:]); err != nil {
 		return nil, noEOF(err)
 	}
-	size := fixedLen + int(binary.BigEndian.Uint16(head[lengthAt:]))
+	size := fixedLen + int(binary.BigEndian.Uint16(fixed[lengthAt:]))
 	if size > maxInbound {
 		return nil, errLongHeader
 	}
 	block := make([]byte, size)
-	copy(block, head)
+	copy(block, fixed[:])
 	if _, err := io.ReadFull(r, block[fixedLen:]); err != nil {
 		return nil, noEOF(err)
 	}

@@ -15,9 +15,9 @@ import (
 
 // header2 is a header of version 2 with n bytes behind its fixed beginning.
 func header2(n int) []byte {
-	b := append([]byte(nil), proxyproto.SIGV2...)
-	b = append(b, byte(proxyproto.PROXY), byte(proxyproto.TCPv4), byte(n>>8), byte(n))
-	b = append(b, 203, 0, 113, 7, 192, 0, 2, 1, 156, 64, 7, 91)
+	b := append(bytes.Clone(proxyproto.SIGV2),
+		byte(proxyproto.PROXY), byte(proxyproto.TCPv4), byte(n>>8), byte(n),
+		203, 0, 113, 7, 192, 0, 2, 1, 156, 64, 7, 91)
 	for left := n - 12; left > 0; left -= 3 { // values of nothing
 		b = append(b, byte(proxyproto.PP2_TYPE_NOOP), 0, 0)
 	}

@@ -49,8 +49,8 @@ func (c *conn) proxyHeader() ([]byte, error) {
 func (c *conn) proxyTLVs() ([]proxyproto.TLV, error) {
 	ssl := tlvparse.PP2SSL{Verify: 1}
 	var tlvs []proxyproto.TLV
-	if t, ok := c.client.(*tls.Conn); ok {
-		state := t.ConnectionState()
+	if c.tls != nil {
+		state := c.tls.ConnectionState()
 		ssl.Client = tlvparse.PP2_BITFIELD_CLIENT_SSL
 		ssl.TLV = append(ssl.TLV, proxyproto.TLV{Type: proxyproto.PP2_SUBTYPE_SSL_VERSION, Value: []byte(tls.VersionName(state.Version))})
 	}
