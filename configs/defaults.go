@@ -54,6 +54,7 @@ func defaults() Config {
 			UserFlapping:              BanRule{Max: 10 * clientFlapping, Window: time.Minute, Ban: time.Minute},
 			Takeovers:                 BanRule{Max: 10, Window: time.Minute, Ban: time.Minute},
 		},
+		Drain: Drain{Rate: 400, Timeout: 30 * time.Second},
 		Admin: Admin{Address: "127.0.0.1:9883"},
 		Log:   Log{Level: "info", Format: "auto", Audit: AuditStderr},
 
@@ -70,9 +71,7 @@ func (c *Config) complete() {
 		c.Authn[i].complete()
 	}
 	for i := range c.Backends {
-		b := &c.Backends[i]
-		b.Credentials.Mode = cmp.Or(b.Credentials.Mode, CredentialsPass)
-		b.ProxyProtocol = cmp.Or(b.ProxyProtocol, "off")
+		c.completeBackend(i)
 	}
 	for i := range c.Listeners {
 		c.completeListener(&c.Listeners[i])

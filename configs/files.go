@@ -48,6 +48,11 @@ func (c *Config) eachFile(visit func(path string, name *string)) {
 		path := item("backends", i)
 		named(key(key(path, "probe"), "password_file"), &c.Backends[i].Probe.PasswordFile)
 		named(key(key(path, "credentials"), "password_file"), &c.Backends[i].Credentials.PasswordFile)
+		if t := c.Backends[i].TLS; t != nil {
+			named(key(key(path, "tls"), "ca"), &t.CA)
+			named(key(key(path, "tls"), "cert"), &t.Cert)
+			named(key(key(path, "tls"), "key"), &t.Key)
+		}
 	}
 	for i := range c.Authn {
 		c.Authn[i].eachFile(item("authn", i), named)

@@ -22,7 +22,8 @@ import (
 // what was left out has its default.
 type Config struct {
 	Listeners []Listener `yaml:"listeners"`
-	Backends  []Backend  `yaml:"backends"` // exactly one
+	Backends  []Backend  `yaml:"backends"`
+	Routes    []Route    `yaml:"routes"` // the first that a client fits says where it goes
 	Authn     []Method   `yaml:"authn"`
 	ClientID  ClientID   `yaml:"client_id"`
 	Rewrite   Rewrite    `yaml:"rewrite"`
@@ -35,6 +36,7 @@ type Config struct {
 
 	Limits  Limits  `yaml:"limits"`
 	Bans    Bans    `yaml:"bans"`
+	Drain   Drain   `yaml:"drain"`
 	Admin   Admin   `yaml:"admin"`
 	Log     Log     `yaml:"log"`
 	Runtime Runtime `yaml:"runtime"`
@@ -52,6 +54,7 @@ type Config struct {
 type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
+	Mode              FileMode       `yaml:"mode"` // of the file of a Unix socket; 0: as the umask leaves it
 	Transport         string         `yaml:"transport" oneof:"tcp websocket"`
 	Path              string         `yaml:"path"`    // that requests for a WebSocket have; only with TransportWebSocket
 	Origins           []string       `yaml:"origins"` // of pages that may connect; nil: those of the host itself; only with TransportWebSocket
@@ -59,9 +62,17 @@ type Listener struct {
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
-	Backend           string         `yaml:"backend"` // the name of an entry in Backends
+	Backend           string         `yaml:"backend"` // the name of an entry in Backends, for clients that fit no route
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
 	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
+
+	ProxyProtocol *Balancers `yaml:"proxy_protocol"` // nil: whoever connects is a client
+}
+
+// Balancers are those who pass connections of clients on, and say by PROXY headers
+// whose they are.
+type Balancers struct {
+	Trusted []netip.Prefix `yaml:"trusted"` // their addresses; none exactly on a Unix socket, where all are trusted
 }
 
 // The values of Listener.Transport.
@@ -104,45 +115,6 @@ type TLS struct {
 type Certificate struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
-}
-
-// Backend is a broker.
-type Backend struct {
-	Name    string   `yaml:"name"`
-	Servers []Server `yaml:"servers"` // exactly one
-	Probe   Probe    `yaml:"probe"`
-
-	SourceAddresses []netip.Addr `yaml:"source_addresses"` // from which it is dialled, in turn; nil: the kernel chooses
-
-	MaxConnections int `yaml:"max_connections"` // that the broker takes; 0: as many as clients
-
-	Credentials   Credentials `yaml:"credentials"`
-	ProxyProtocol string      `yaml:"proxy_protocol" oneof:"off v1 v2"` // in which the broker is told who the client is
-}
-
-// The values of Credentials.Mode.
-const (
-	CredentialsPass    = "pass"    // what the client sent
-	CredentialsStrip   = "strip"   // none
-	CredentialsReplace = "replace" // those given
-)
-
-// Credentials are the user name and the password that the broker gets.
-type Credentials struct {
-	Mode         string `yaml:"mode" oneof:"pass strip replace"`
-	Username     string `yaml:"username"`      // template; exactly with CredentialsReplace
-	PasswordFile string `yaml:"password_file"` // only with CredentialsReplace
-}
-
-// Probe is the login with which the broker is asked for its version.
-type Probe struct {
-	Username     string `yaml:"username"`      // "": none
-	PasswordFile string `yaml:"password_file"` // "": none; only with Username
-}
-
-// Server is an address at which a broker answers.
-type Server struct {
-	Address Address `yaml:"address"`
 }
 
 // ClientID says which client identifiers an identity may use.
@@ -235,8 +207,9 @@ type PublishBytes struct {
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	Address   Address `yaml:"address"`    // "": none
-	TokenFile string  `yaml:"token_file"` // given if Address is not local
+	Address   Address  `yaml:"address"`    // "": none
+	Mode      FileMode `yaml:"mode"`       // as of a Listener
+	TokenFile string   `yaml:"token_file"` // given if Address is not local
 }
 
 // The values of Log.Audit that are not the path of a file.

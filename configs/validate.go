@@ -19,6 +19,7 @@ func (l *loader) validate() {
 	methods := l.names("authn", len(c.Authn), func(i int) string { return c.Authn[i].Name })
 	l.listeners(backends, methods)
 	l.backends()
+	l.routes(listeners, backends)
 	l.authn()
 	l.allOf(methods)
 	l.certificateMethods()
@@ -33,65 +34,10 @@ func (l *loader) validate() {
 	l.rates()
 	l.banRules()
 	l.bans()
+	l.drain()
 	l.admin()
 	l.log()
 	l.files()
-}
-
-func (l *loader) backends() {
-	c := &l.cfg
-	switch len(c.Backends) {
-	case 0:
-		l.missing("backends", "is required: the broker that stands behind")
-	case 1:
-	default:
-		l.fail("backends[1]", "is one too many: exactly one backend is possible so far")
-	}
-	for i, b := range c.Backends {
-		path := item("backends", i)
-		switch servers := key(path, "servers"); len(b.Servers) {
-		case 0:
-			l.missing(servers, "is required: one server with its address")
-		case 1:
-		default:
-			l.fail(item(servers, 1), "is one too many: exactly one server is possible so far")
-		}
-		for j, server := range b.Servers {
-			l.serverAddress(key(item(key(path, "servers"), j), "address"), server.Address)
-		}
-		l.sources(key(path, "source_addresses"), &b)
-		l.credentials(key(path, "credentials"), &b.Credentials)
-		if b.Probe.PasswordFile != "" && b.Probe.Username == "" {
-			l.missing(key(key(path, "probe"), "username"), "is required with password_file")
-		}
-	}
-}
-
-func (l *loader) credentials(path string, c *Credentials) {
-	replace := c.Mode == CredentialsReplace
-	switch {
-	case replace && c.Username == "":
-		l.missing(key(path, "username"), "is required for mode: replace")
-	case !replace && c.Username != "":
-		l.fail(key(path, "username"), "has no effect without mode: replace")
-	}
-	if !replace && c.PasswordFile != "" {
-		l.fail(key(path, "password_file"), "has no effect without mode: replace")
-	}
-}
-
-func (l *loader) serverAddress(path string, a Address) {
-	switch {
-	case a == "":
-		l.missing(path, "is required")
-	case strings.HasPrefix(string(a), ":") || a.port() == "0":
-		l.fail(path, "wants the broker's host and port, not %s", quote(string(a)))
-	}
-	for _, listener := range l.cfg.Listeners {
-		if a != "" && listener.Address == a {
-			l.fail(path, "is a listener's own address: connections would run in a circle")
-		}
-	}
 }
 
 func (l *loader) authn() {
@@ -204,6 +150,7 @@ func (l *loader) seconds(path string, d time.Duration, most int64) {
 
 func (l *loader) admin() {
 	a := &l.cfg.Admin
+	l.socketMode("admin.mode", a.Address, a.Mode)
 	if a.Address != "" && !a.Address.Local() && a.TokenFile == "" {
 		l.missing("admin.token_file", "is required off loopback, and the address is %s", a.Address)
 	}

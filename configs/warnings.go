@@ -15,8 +15,10 @@ func (c *Config) Warnings() []string {
 	w.plaintext()
 	w.plainRedis()
 	w.everybody()
+	w.balancers()
 	w.relaxed()
 	w.limits()
+	w.drain()
 	w.neverPass()
 	w.permissions()
 	w.found.Sort()
@@ -44,8 +46,11 @@ func (w *warnings) plaintext() {
 		}
 	}
 	for i, b := range c.Backends {
+		if b.TLS != nil && b.TLS.InsecureSkipVerify {
+			w.add(key(key(item("backends", i), "tls"), "insecure_skip_verify"), "anybody on the way can say to be the broker")
+		}
 		for j, server := range b.Servers {
-			if !server.Address.Local() {
+			if !server.Address.Local() && b.TLS == nil {
 				w.add(key(item(key(item("backends", i), "servers"), j), "address"),
 					"not on this machine and no TLS: passwords and messages cross the network in the clear")
 			}
@@ -68,6 +73,19 @@ func (w *warnings) everybody() {
 	}
 	if c.Authz.Mode == ModeMonitor {
 		w.add("authz.mode", "monitor: nothing is denied, only reported")
+	}
+}
+
+func (w *warnings) balancers() {
+	for i, s := range w.config.Listeners {
+		if s.ProxyProtocol == nil {
+			continue
+		}
+		for j, trusted := range s.ProxyProtocol.Trusted {
+			if trusted.Bits() == 0 {
+				w.add(item(key(key(item("listeners", i), "proxy_protocol"), "trusted"), j), "%v is everybody: who connects can claim any address", trusted)
+			}
+		}
 	}
 }
 

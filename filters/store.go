@@ -26,6 +26,15 @@ type stored struct {
 	away    *list.Element // nil: there are connections
 }
 
+// lastAt returns the last session if it was at the server: another one has kept an
+// older one of the client, of which nothing is known.
+func (e *stored) lastAt(server string) *Session {
+	if e.last == nil || e.last.Server != server {
+		return nil
+	}
+	return e.last
+}
+
 // NewStore returns a Store that remembers up to max sessions whose clients are
 // away.
 func NewStore(max int) *Store {
@@ -62,7 +71,7 @@ func (t *Store) Begin(s *Session, present bool) {
 	defer t.mu.Unlock()
 	e := t.sessions[s.BrokerID()]
 	if present {
-		s.Resume(e.last)
+		s.Resume(e.lastAt(s.Server))
 	}
 	e.last, e.owner = s, s.Identity.Principal()
 }
@@ -77,7 +86,7 @@ func (t *Store) End(now time.Time, s *Session, keep time.Duration) {
 	e.open--
 	if e.last == s {
 		e.expires = now.Add(keep)
-		e.last = &Session{}
+		e.last = &Session{Server: s.Server}
 		e.last.Resume(s) // the rest of s is not needed
 	}
 	switch {

@@ -191,6 +191,12 @@ func AppendDisconnect(dst []byte, v Version, rc ReasonCode) []byte {
 	return append(dst, byte(DISCONNECT)<<4, 1, byte(rc))
 }
 
+// AppendDisconnectWith appends a DISCONNECT of MQTT 5.0 with properties.
+func AppendDisconnectWith(dst []byte, rc ReasonCode, ps Properties) []byte {
+	dst = append(appendHeader(dst, DISCONNECT, 0, 1+propertiesSize(V5, ps)), byte(rc))
+	return appendProperties(dst, ps)
+}
+
 // AppendAuth appends an AUTH of MQTT 5.0 (section 3.15).
 func AppendAuth(dst []byte, rc ReasonCode, ps Properties) []byte {
 	if rc == Success && len(ps) == 0 {

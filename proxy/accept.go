@@ -38,6 +38,9 @@ func (c *conn) accept() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
+	if err := c.route(); err != nil {
+		return err
+	}
 	c.up.open(c.policy)
 	if p, err = c.judgeConnect(p); err != nil {
 		return err
@@ -105,6 +108,9 @@ func (c *conn) takeConnect(p *packets.Packet) error {
 	c.sess.ClientID = string(c.connect.ClientID)
 	if method, ok := c.connect.Props.Lookup(packets.AuthenticationMethod); ok {
 		c.auth.method = string(method)
+	}
+	if most, ok := c.connect.Props.Uint32(packets.MaximumPacketSize); ok {
+		c.terms.clientMax = int(most)
 	}
 	return nil
 }

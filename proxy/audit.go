@@ -57,6 +57,9 @@ func (c *conn) attrs() []slog.Attr {
 	if tenant := c.sess.Identity.Tenant; tenant != "" {
 		attrs = append(attrs, slog.String("tenant", clip(tenant)))
 	}
+	if server := c.sess.Server; server != "" {
+		attrs = append(attrs, slog.String("backend", c.sess.Backend), slog.String("server", server))
+	}
 	return attrs
 }
 

@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"errors"
+	"net"
 
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // reachBroker dials the broker, sends the CONNECT and passes the CONNACK to the
@@ -13,24 +15,17 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	if err != nil {
 		return connectError(err)
 	}
-	header, err := c.proxyHeader()
-	if err != nil {
-		return &ending{end: EndDenied, code: packets.NotAuthorized, err: err}
-	}
-	if err := c.sit(); err != nil {
-		return err
-	}
-	if err := c.dial(append(header, p.Raw...)); err != nil {
+	if err := c.dial(p.Raw); err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
 	c.reader.Mark(0)
-	ack, err := c.readConnack()
+	ack, err := c.connack()
 	if err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
 	connack, err := c.agree(ack)
 	if err != nil {
-		_, _ = c.broker.Write(packets.AppendDisconnect(nil, c.sess.Version, packets.Success)) // there was no session: no Will is due
+		_, _ = c.upstream.Write(packets.AppendDisconnect(nil, c.sess.Version, packets.Success)) // there was no session: no Will is due
 		return err
 	}
 	// From here on each read and write has its own deadline.
@@ -60,40 +55,82 @@ func refusalText(ack *packets.Packet) string {
 	return ack.Reason.String() // a broker that we have been told to be lax with
 }
 
-// sit takes one of the connections that the broker has for us, for a client that is
-// still there.
-func (c *conn) sit() error {
-	if c.wire.left() {
-		return &ending{end: EndEarly}
+// route finds out where the session goes.
+func (c *conn) route() error {
+	c.pool = c.policy.Route(&c.sess)
+	if c.pool == nil {
+		return &ending{end: EndNoRoute, code: packets.ServerUnavailable, err: errors.New("no backend is for the client")}
 	}
-	if c.policy.Seats == nil {
-		return nil
-	}
-	if !c.policy.Seats.Try(c.visit.Rank()) {
-		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: errors.New("backends[].max_connections is reached")}
-	}
-	c.seated = true
+	c.sess.Backend = c.pool.Name()
 	return nil
 }
 
+// dial opens a connection to a server for a client that is still there, and sends it
+// the CONNECT, after which no other server will do.
 func (c *conn) dial(connect []byte) error {
+	if c.wire.left() {
+		return &ending{end: EndEarly}
+	}
+	header, err := c.proxyHeader()
+	if err != nil {
+		return &ending{end: EndDenied, code: packets.NotAuthorized, err: err}
+	}
 	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
 	defer cancel()
-	socket, err := c.policy.Broker.Dial(ctx)
-	if err != nil {
+	leg, err := c.pool.Open(ctx, backend.Client{ID: c.sess.BrokerID(), Rank: c.visit.Rank(), Header: header, Wrap: c.wrapBroker})
+	switch {
+	case errors.Is(err, backend.ErrFull):
+		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: err}
+	case err != nil:
 		return err
+	}
+	c.leg, c.upstream, c.toBroker.out = leg, leg.Conn, leg.Conn
+	c.sess.Server = leg.Server().Name()
+	if err := c.setDeadline(c.broker.Conn, c.policy.Limits.ConnectTimeout); err != nil {
+		return err
+	}
+	_, err = c.upstream.Write(connect)
+	return err
+}
+
+// wrapBroker puts a wire on a socket to the broker, on which TLS may come.
+func (c *conn) wrapBroker(socket net.Conn, tls bool) net.Conn {
+	if c.broker != nil { // of a server that could not be used
+		c.broker.discard()
 	}
 	c.brokerReader = packets.NewReader(packets.Server)
 	c.brokerReader.Version, c.brokerReader.Lax = c.sess.Version, c.policy.LaxDown
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.broker = newWire(socket, c.brokerReader)
-	c.mu.Unlock()
-	c.toBroker.out = c.broker
-	if err := c.setDeadline(socket, c.policy.Limits.ConnectTimeout); err != nil {
-		return err
+	c.broker.records = tls
+	return c.broker
+}
+
+// connack reads the broker's answer, and tells the pool of it.
+func (c *conn) connack() (*packets.Packet, error) {
+	ack, err := c.readConnack()
+	switch {
+	case err == nil:
+		c.leg.Answered(!unavailable(ack))
+	case isTimeout(err) && c.life.Err() == nil:
+		c.leg.Silent()
 	}
-	_, err = socket.Write(connect)
-	return err
+	// A connection that was closed may have been the client's fault: nobody shall be
+	// able to take a server away from others.
+	return ack, err
+}
+
+// unavailable reports whether a CONNACK says that the broker serves nobody now.
+func unavailable(ack *packets.Packet) bool {
+	if ack.Version != packets.V5 {
+		return ack.Reason == 3
+	}
+	switch ack.Reason {
+	case packets.ServerUnavailable, packets.ServerBusy, packets.UseAnotherServer, packets.ServerMoved:
+		return true
+	}
+	return false
 }
 
 // readConnack reads the broker's answer, which must be the first packet
@@ -109,7 +146,7 @@ func (c *conn) readConnack() (*packets.Packet, error) {
 		case !errors.Is(err, packets.ErrShort):
 			return nil, err
 		}
-		if err := c.broker.feed(c.broker); err != nil {
+		if err := c.broker.feed(c.upstream); err != nil {
 			return nil, err
 		}
 	}

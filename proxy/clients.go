@@ -21,6 +21,8 @@ type ClientInfo struct {
 	Method   string         // that vouches for the client
 	Remote   netip.AddrPort // invalid for a Unix socket
 	Listener string
+	Backend  string
+	Server   string // of the backend
 	Version  packets.Version
 	Since    time.Time
 	Expires  time.Time // of the identity; zero: never
@@ -29,7 +31,8 @@ type ClientInfo struct {
 // begin makes the connection a session, which Clients lists and Kick ends.
 func (c *conn) begin() {
 	c.number, c.since = c.listener.server.begun.Add(1), time.Now()
-	c.running.Store(true)
+	c.listener.server.sessions.begin(c)
+	c.listener.server.sessions.supersede(c)
 }
 
 // info describes a session that runs.
@@ -43,6 +46,8 @@ func (c *conn) info() ClientInfo {
 		Method:   c.sess.Identity.Method,
 		Remote:   c.remote,
 		Listener: c.sess.Listener,
+		Backend:  c.sess.Backend,
+		Server:   c.sess.Server,
 		Version:  c.sess.Version,
 		Since:    c.since,
 		Expires:  c.sess.Proof().Expires,
@@ -59,6 +64,9 @@ func (s *Server) Clients() []ClientInfo {
 	slices.SortFunc(list, func(a, b ClientInfo) int { return cmp.Compare(a.Session, b.Session) })
 	return list
 }
+
+// Sessions returns how many sessions run.
+func (s *Server) Sessions() int { return len(s.sessions.running()) }
 
 // Kick ends the sessions that match, at once, and returns how many these are; by
 // says for the audit log on whose behalf. Their Wills are due, and nothing keeps
@@ -78,9 +86,13 @@ func (s *Server) Kick(by string, match func(ClientInfo) bool) (kicked int) {
 }
 
 // running returns the connections that are sessions and not about to end.
-func (s *sessions) running() (running []*conn) {
+func (s *sessions) running() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.runningLocked()
+}
+
+func (s *sessions) runningLocked() (running []*conn) {
 	for c := range s.conns {
 		if c.running.Load() && c.life.Err() == nil {
 			running = append(running, c)

@@ -96,8 +96,8 @@ func TestClients(t *testing.T) {
 		waiting.Send(mqtttest.Connect(packets.V5, "waiting", mqtttest.Login("eve", "x")))
 		h.answer(packets.V5) // which has not sent its CONNACK
 		want := []proxy.ClientInfo{
-			{Session: 1, ClientID: "device", BrokerID: "device", Username: "bob", Method: "users", Listener: "test", Version: packets.V311, Since: began, Expires: h.expires},
-			{Session: 2, ClientID: "device", BrokerID: "device", Username: "alice", Method: "users", Listener: "test", Version: packets.V5, Since: began.Add(time.Minute), Expires: h.expires},
+			{Session: 1, ClientID: "device", BrokerID: "device", Username: "bob", Method: "users", Listener: "test", Backend: "broker", Server: "127.0.0.1:1883", Version: packets.V311, Since: began, Expires: h.expires},
+			{Session: 2, ClientID: "device", BrokerID: "device", Username: "alice", Method: "users", Listener: "test", Backend: "broker", Server: "127.0.0.1:1883", Version: packets.V5, Since: began.Add(time.Minute), Expires: h.expires},
 		}
 		got := h.server.Clients()
 		for i := range got {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // conn is one client's connection, from admission to its end.
@@ -21,7 +22,9 @@ type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
 	remote   netip.AddrPort
-	visit    Visit
+	visit    Visit   // nil: it is not admitted any more
+	held     bool    // it came from a balancer
+	origin   *origin // as that says; nil: it is the peer's own
 
 	wire     *wire     // the client's socket
 	client   net.Conn  // wire, or TLS over it, or a WebSocket over either
@@ -29,7 +32,10 @@ type conn struct {
 	reader   *packets.Reader
 	toClient sink
 
-	broker       *wire // nil until it is dialled
+	pool         *backend.Pool // where the session goes
+	leg          *backend.Leg  // nil until it has been dialled
+	broker       *wire         // the broker's socket; nil until it is dialled
+	upstream     net.Conn      // broker, or TLS over it
 	brokerReader *packets.Reader
 	toBroker     sink
 
@@ -41,7 +47,6 @@ type conn struct {
 	will     []byte // a CONNECT with the Will alone; nil: none
 	claimed  bool   // the client identifier, in policy.Sessions
 	assigned bool   // the client had no identifier of its own
-	seated   bool   // it holds one of policy.Seats
 	expiry   expiry
 	up       upJudge
 	down     downJudge
@@ -69,8 +74,8 @@ func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn 
 	c.sess.Listener = p.Listener
 	c.reader.Lax = p.Lax
 	c.toClient.out = w
-	c.up.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Up }}
-	c.down.judge = judge{conn: c, pick: func(p *Policy) filters.Chain { return p.Down }}
+	c.up.judge = judge{conn: c, pick: func(c Chains) filters.Chain { return c.Up }}
+	c.down.judge = judge{conn: c, pick: func(c Chains) filters.Chain { return c.Down }}
 	return c
 }
 
@@ -87,6 +92,9 @@ func (c *conn) live() {
 // open opens the session. It returns why there is none.
 func (c *conn) open() (e *ending) {
 	defer c.caught(&e)
+	if e := c.introduce(); e != nil {
+		return e
+	}
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
 	}
@@ -120,7 +128,9 @@ func (c *conn) finish(e *ending) {
 	if errors.As(e.err, &violation) && violation.Check != 0 {
 		o.Checked(violation.Check.String(), "refused")
 	}
-	c.auditEnd(e)
+	if !e.quiet {
+		c.auditEnd(e)
+	}
 	c.wire.discard() // last: what is logged of a CONNECT lies in a buffer
 	if c.broker != nil {
 		c.broker.discard()
@@ -142,8 +152,8 @@ func (c *conn) release(e **ending) {
 	if c.broker != nil {
 		_ = c.broker.Close()
 	}
-	if c.seated {
-		c.policy.Seats.Give()
+	if c.leg != nil {
+		c.leg.Leave()
 	}
 }
 
@@ -200,8 +210,12 @@ func (c *conn) handshake() error {
 		return &ending{end: EndHandshake, err: err}
 	}
 	c.client, c.tls, c.toClient.out = t, t, t
-	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
+	state := t.ConnectionState()
+	if len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
+	}
+	if state.ServerName != "" { // it may be known by a PROXY header
+		c.sess.ServerName = state.ServerName
 	}
 	return nil
 }

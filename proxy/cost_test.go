@@ -122,7 +122,7 @@ func TestOneWritePerBurst(t *testing.T) {
 					withTLS(id)(h.policy)
 				}
 				var writes atomic.Int32
-				h.policy.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+				h.policy.Route = at(func(ctx context.Context) (net.Conn, error) {
 					c, err := h.broker.Dial(ctx)
 					return counted{c, &writes}, err
 				})
@@ -159,7 +159,7 @@ func TestOneWriteOfRefusals(t *testing.T) {
 		h := open(t)
 		defer h.close()
 		var writes atomic.Int32
-		h.policy.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+		h.policy.Route = at(func(ctx context.Context) (net.Conn, error) {
 			c, err := h.broker.Dial(ctx)
 			return counted{c, &writes}, err
 		})

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // TestWriteTime: a write that has to wait gets its time again when it has moved
@@ -141,8 +143,8 @@ func (ranked) Rank() int { return 0 }
 // TestNobodyWorksForWhoHasLeft: neither who compares passwords nor the broker.
 func TestNobodyWorksForWhoHasLeft(t *testing.T) {
 	w, far := socketPair(t)
-	c := &conn{wire: w, policy: &Policy{}, visit: ranked{}}
-	if left := c.credentials().Left; left() || c.sit() != nil {
+	c := &conn{wire: w, policy: &Policy{}, visit: ranked{}, life: t.Context(), pool: backend.New(backend.Options{}, nil)}
+	if left := c.credentials().Left; left() || !errors.Is(c.dial(nil), backend.ErrDown) {
 		t.Error("who is there has left")
 	}
 	if err := far.Close(); err != nil {
@@ -150,7 +152,7 @@ func TestNobodyWorksForWhoHasLeft(t *testing.T) {
 	}
 	awaitLeft(t, w)
 	busy := c.notAuthenticated("", &packets.Error{Code: packets.ServerBusy})
-	if err := asEnding(c.sit(), EndBackend, 0); !c.credentials().Left() || err.end != EndEarly || busy.end != EndEarly {
+	if err := asEnding(c.dial(nil), EndBackend, 0); !c.credentials().Left() || err.end != EndEarly || busy.end != EndEarly {
 		t.Errorf("who has left ends as %v and %v", err, busy)
 	}
 }

@@ -16,6 +16,7 @@ type End string
 // The ends of connections. Those up to EndBackend come before there is a
 // session.
 const (
+	EndProxyHeader End = "proxy_header"        // a balancer's, that is missing or wrong
 	EndHandshake   End = "tls_handshake"       // failed, or a peer that speaks no TLS
 	EndUpgrade     End = "websocket_handshake" // no request for a WebSocket, or one that is refused
 	EndNotMQTT     End = "not_mqtt"            // the first byte begins no CONNECT
@@ -29,6 +30,7 @@ const (
 	EndBusy        End = "busy"                // memory is short
 	EndIdentity    End = "max_connections_per_identity"
 	EndDenied      End = "connect_denied"      // identity, Will or properties refused
+	EndNoRoute     End = "no_backend"          // there is none for the client
 	EndNoSeat      End = "backend_connections" // the broker takes no more
 	EndBackend     End = "backend_unavailable" // no dial, or no CONNACK
 	EndRefused     End = "refused_by_broker"   // CONNACK with a failure
@@ -44,8 +46,10 @@ const (
 	EndPolicy       End = "policy"           // a verdict demanded it
 	EndExpired      End = "identity_expired" // certificate or token
 	EndRevoked      End = "identity_revoked" // by a reload
+	EndTakenOver    End = "taken_over"       // by a session at another server
 	EndReauth       End = "reauthentication_failed"
-	EndKicked       End = "kicked" // by an operator
+	EndKicked       End = "kicked"  // by an operator
+	EndDrained      End = "drained" // at the rate of a Drain
 	EndShutdown     End = "shutdown"
 	EndPanic        End = "panic"
 )
@@ -56,6 +60,9 @@ type ending struct {
 	code packets.ReasonCode // for an MQTT 5.0 client; Success: nothing is said
 	err  error              // for the log; may be nil
 	rule string
+
+	reference string // to another server, for an MQTT 5.0 client; empty: none
+	quiet     bool   // it is counted and not logged, as what is turned away at once
 }
 
 func (e *ending) Error() string {

@@ -122,7 +122,7 @@ func TestPromptBroker(t *testing.T) {
 		h := open(t)
 		defer h.close()
 		var broker *mqtttest.Peer
-		h.policy.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+		h.policy.Route = at(func(ctx context.Context) (net.Conn, error) {
 			c, err := h.broker.Dial(ctx)
 			return afterWrite{c, func(b []byte) {
 				if packets.Type(b[0]>>4) == packets.DISCONNECT {

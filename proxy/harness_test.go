@@ -17,6 +17,7 @@ import (
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // The limits of the listeners under test.
@@ -76,10 +77,10 @@ func (h *house) newPolicy(edit ...func(*proxy.Policy)) *proxy.Policy {
 			h.slots.Add(1)
 			return &guest{guestbook: h.guests, h: h, addr: addr}, ""
 		},
-		Authn:  h,
-		Up:     filters.Chain{&opener{h: h, filter: script}},
-		Down:   filters.Chain{&opener{h: h, filter: script}},
-		Broker: h,
+		Authn: h,
+		Up:    filters.Chain{&opener{h: h, filter: script}},
+		Down:  filters.Chain{&opener{h: h, filter: script}},
+		Route: at(h.reach),
 		Limits: proxy.Limits{
 			HandshakeTimeout: handshakeTimeout, ConnectTimeout: connectTimeout, PacketTimeout: packetTimeout,
 			MaxConnectSize: 8 << 10, MaxTopicAliases: 16,
@@ -110,8 +111,21 @@ func (h *house) Begin(c filters.Credentials) (filters.Dialogue, error) {
 	return &dialogue{}, nil
 }
 
-// Dial counts.
-func (h *house) Dial(ctx context.Context) (net.Conn, error) {
+// at is a backend of one server, which is reached by dial.
+func at(dial func(context.Context) (net.Conn, error), edit ...func(*backend.Options)) func(*filters.Session) *backend.Pool {
+	o := backend.Options{
+		Name: "broker", Servers: []backend.Spec{{Address: "127.0.0.1:1883"}},
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	}
+	for _, e := range edit {
+		e(&o)
+	}
+	pool := backend.New(o, nil)
+	return func(*filters.Session) *backend.Pool { return pool }
+}
+
+// reach dials the broker, and counts.
+func (h *house) reach(ctx context.Context) (net.Conn, error) {
 	h.dials.Add(1)
 	return h.broker.Dial(ctx)
 }

@@ -14,7 +14,7 @@ type judge struct {
 	policy  *Policy       // whose chain it is
 	proof   *filters.Identity
 	passed  int // filters that have let the packet at hand go on, see short
-	pick    func(*Policy) filters.Chain
+	pick    func(Chains) filters.Chain
 	aliases aliases
 }
 
@@ -22,7 +22,7 @@ type judge struct {
 // that what both hold lives on.
 func (j *judge) open(p *Policy) {
 	j.proof = j.conn.sess.Proof()
-	chain := j.pick(p).Open(&j.conn.sess)
+	chain := j.pick(p.chains(j.conn.sess.Backend)).Open(&j.conn.sess)
 	j.chain.Close()
 	j.policy, j.chain = p, chain
 }

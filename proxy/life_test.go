@@ -37,10 +37,6 @@ func (f authenticate) Authenticate(ctx context.Context, c filters.Credentials) (
 }
 
 // dialer makes a function a Dialer.
-type dialer func(context.Context) (net.Conn, error)
-
-func (f dialer) Dial(ctx context.Context) (net.Conn, error) { return f(ctx) }
-
 func TestLife(t *testing.T) {
 	each(t, func(t *testing.T, v packets.Version) {
 		h := open(t)
@@ -170,7 +166,7 @@ func TestBrokerOutOfReach(t *testing.T) {
 	}{
 		{"nobody listens", func(h *house, _ packets.Version) { h.broker.Close() }, 0},
 		{"the dial takes too long", func(h *house, _ packets.Version) {
-			h.policy.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+			h.policy.Route = at(func(ctx context.Context) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			})

@@ -12,12 +12,12 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // Policy is everything about a listener that a reload can change. It does not
@@ -32,9 +32,16 @@ type Policy struct {
 	Authn     Authenticator
 	Up        filters.Chain // client to broker
 	Down      filters.Chain // broker to client
-	Broker    Dialer
 
-	ProxyProtocol byte // the version in which the broker is told of the client; 0: not at all
+	Balancers *Balancers // nil: all peers are clients
+
+	// Route returns the backend of a client that has proved who it is. Nil: there is
+	// none for it.
+	Route func(*filters.Session) *backend.Pool
+
+	// At are the filters of sessions at the backends of these names, in the place of
+	// Up and Down.
+	At map[string]Chains
 
 	Limits Limits
 
@@ -67,8 +74,18 @@ type Policy struct {
 	// Places, over all listeners; nil means no limit. Handshakes are TLS handshakes in
 	// progress, from the ClientHello on. Computing are those of them that take processor
 	// time and do not wait for their peers: what is left of it is for the sessions.
-	// Seats are connections to the broker, which has only so many.
-	Handshakes, Computing, Seats Places
+	Handshakes, Computing Places
+}
+
+// Chains are filters of both directions.
+type Chains struct{ Up, Down filters.Chain }
+
+// chains returns the filters of sessions at a backend.
+func (p *Policy) chains(backend string) Chains {
+	if c, ok := p.At[backend]; ok {
+		return c
+	}
+	return Chains{p.Up, p.Down}
 }
 
 // Limits bound one connection. Zero means no limit.
@@ -93,11 +110,6 @@ type Authenticator interface {
 
 	// Begin starts enhanced authentication, where c names an AuthMethod.
 	Begin(c filters.Credentials) (filters.Dialogue, error)
-}
-
-// Dialer opens connections to the broker.
-type Dialer interface {
-	Dial(ctx context.Context) (net.Conn, error)
 }
 
 // Observer counts what happens. Its methods are called from many goroutines;
@@ -126,7 +138,6 @@ type Server struct {
 // NewServer returns a Server without listeners.
 func NewServer(o Observer, log, audit *slog.Logger) *Server {
 	s := &Server{observer: o, log: log, audit: audit}
-	s.sessions.conns = make(map[*conn]struct{})
-	s.sessions.life, s.sessions.end = context.WithCancel(context.Background())
+	s.sessions.init()
 	return s
 }

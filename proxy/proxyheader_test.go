@@ -19,6 +19,7 @@ import (
 	"github.com/mqttward/mqttward/internal/pki"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // TestProxyHeader has what the broker is told of clients, over the kernel's
@@ -40,12 +41,13 @@ func TestProxyHeader(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id := newIdentity(t, "broker.example")
-			edit := []func(*proxy.Policy){func(p *proxy.Policy) { p.ProxyProtocol = tt.version }}
+			var edit []func(*proxy.Policy)
 			if tt.tls {
 				edit = append(edit, withTLS(id, clientAuth(tls.VerifyClientCertIfGiven, clients)))
 			}
 			h := open(t, edit...)
 			defer h.close()
+			h.policy.Route = at(h.reach, announced(tt.version))
 			socket, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -107,15 +109,20 @@ func checkTLVs(t *testing.T, header *proxyproto.Header, secure, certificate bool
 	}
 }
 
+// announced has the broker told who the client is.
+func announced(version byte) func(*backend.Options) {
+	return func(o *backend.Options) { o.ProxyProtocol = version }
+}
+
 // TestLongProxyHeader: who cannot be named whole is not let in under half a name.
 func TestLongProxyHeader(t *testing.T) {
 	h := open(t, func(p *proxy.Policy) {
-		p.ProxyProtocol = 2
 		p.Authn = authenticate(func(context.Context, filters.Credentials) (filters.Identity, error) {
 			return filters.Identity{Username: strings.Repeat("x", 500), Method: "users"}, nil
 		})
 	})
 	defer h.close()
+	h.policy.Route = at(h.reach, announced(2))
 	client := h.dial(packets.V5)
 	client.Send(mqtttest.Connect(packets.V5, "device"))
 	client.Expect("It is refused.", mqtttest.Connack(packets.V5, packets.NotAuthorized))
@@ -128,7 +135,8 @@ func TestLongProxyHeader(t *testing.T) {
 // TestNoAddress: of a client on a Unix socket or the like nothing is said.
 func TestNoAddress(t *testing.T) {
 	for version, want := range map[byte]string{1: "PROXY UNKNOWN\r\n", 2: "\r\n\r\n\x00\r\nQUIT\n\x21\x00"} {
-		h := open(t, func(p *proxy.Policy) { p.ProxyProtocol = version })
+		h := open(t)
+		h.policy.Route = at(h.reach, announced(version))
 		address := filepath.Join(t.TempDir(), "mqtt")
 		socket, err := net.Listen("unix", address)
 		if err != nil {

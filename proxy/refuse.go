@@ -11,6 +11,9 @@ func (c *conn) refuse(e *ending) *ending {
 	// Broker, upgrade and crypto/tls have told the client themselves.
 	told := e.end == EndRefused || e.end == EndUpgrade || c.wire.frames.settled() || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
 	b := connackFor(c.reader.Version, e)
+	if b != nil && e.reference != "" && c.reader.Version == packets.V5 {
+		b = c.referred(b, packets.AppendConnack(nil, packets.V5, false, e.code, e.properties()))
+	}
 	if c.policy.Silent && e.end != EndRefused {
 		b = nil
 	}

@@ -34,7 +34,7 @@ func (c *conn) start() {
 		ends:  pumpEnds{direction: "up", sender: packets.Client, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
 	}
 	downPump := &pump{
-		conn: c, judge: &c.down, reader: c.brokerReader, source: c.broker, socket: c.broker, to: &c.toClient, back: &c.toBroker,
+		conn: c, judge: &c.down, reader: c.brokerReader, source: c.upstream, socket: c.broker, to: &c.toClient, back: &c.toBroker,
 		clock: readClock{perPacket: perPacket},
 		ends:  pumpEnds{direction: "down", sender: packets.Server, senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
 	}
@@ -91,9 +91,9 @@ func (c *conn) close() (e *ending) {
 		c.withdrawWill()
 	}
 	if c.sess.Version == packets.V5 && e.code >= packets.UnspecifiedError {
-		_ = c.toClient.write(packets.AppendDisconnect(nil, packets.V5, e.code))
+		_ = c.toClient.write(c.disconnect(e))
 	}
-	closeWrite(c.broker.Conn)
+	closeWrite(c.upstream, c.broker.Conn)
 	c.wire.frames.part(e)
 	closeWrite(c.client, c.wire.Conn)
 	c.broker.drain()

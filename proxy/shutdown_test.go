@@ -48,7 +48,7 @@ func TestShutdown(t *testing.T) {
 			return c
 		}, unavailable, "refused shutdown"},
 		{"in the dial", func(h *house, v packets.Version) *mqtttest.Peer {
-			h.policy.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+			h.policy.Route = at(func(ctx context.Context) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			})
@@ -177,7 +177,7 @@ func TestShutdownWithoutLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, func(p *proxy.Policy) {
 			p.Limits = proxy.Limits{}
-			p.Broker = dialer(func(ctx context.Context) (net.Conn, error) {
+			p.Route = at(func(ctx context.Context) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			})

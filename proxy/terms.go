@@ -55,9 +55,6 @@ func (c *conn) lower(p *packets.Packet) (*packets.Packet, error) {
 			binary.BigEndian.PutUint16(v, most)
 		}
 	}
-	if v, ok := connect.Props.Uint32(packets.MaximumPacketSize); ok {
-		c.terms.clientMax = int(v)
-	}
 	t.DeliveryMaximum = math.MaxUint16
 	if v, ok := connect.Props.Uint16(packets.ReceiveMaximum); ok {
 		t.DeliveryMaximum = int(v)

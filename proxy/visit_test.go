@@ -16,6 +16,7 @@ import (
 	"github.com/mqttward/mqttward/internal/pki"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/proxy/backend"
 	"github.com/mqttward/mqttward/ratelimit"
 )
 
@@ -206,7 +207,11 @@ func TestWhoIsClaimed(t *testing.T) {
 // TestSeats: when the broker takes no more, that is the end of the login.
 func TestSeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, func(p *proxy.Policy) { p.Seats = ratelimit.NewTurns(1) })
+		h := open(t)
+		h.policy.Route = at(h.reach, func(o *backend.Options) {
+			o.Servers[0].MaxConnections = 1
+			o.Seats = func() backend.Seats { return ratelimit.NewTurns(1) }
+		})
 		defer h.close()
 		client, broker := h.session(packets.V5)
 		late := h.dial(packets.V5)

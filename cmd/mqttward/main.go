@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mqttward/mqttward/configs"
+	"github.com/mqttward/mqttward/internal/admin"
 )
 
 // The build sets these.
@@ -46,11 +47,12 @@ func run(args []string) int {
 	fmt.Fprintln(os.Stderr, err)
 	var usage usageError
 	var wrong configs.Errors
+	var mistakes admin.Mistakes
 	switch {
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "See mqttward --help.")
 		return exitUsage
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &mistakes):
 		return exitUsage
 	}
 	return exitFailed
@@ -70,7 +72,7 @@ is allowed goes on to the broker as it came.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newRun(), newCheck(), newDemo(), newPasswd(), newACL(), newDoctor(), newClients(), newKick(), newBan(), newUnban(), newBans(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newPasswd(), newACL(), newDoctor(), newClients(), newKick(), newBan(), newUnban(), newBans(), newReload(), newStatus(), newDrain(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

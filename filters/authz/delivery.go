@@ -31,14 +31,14 @@ func (d deliveries) Open(s *filters.Session) filters.Filter {
 type delivery struct{ view *View }
 
 // Filter judges a packet from the broker.
-func (d *delivery) Filter(now time.Time, _ *filters.Session, p *packets.Packet) filters.Verdict {
+func (d *delivery) Filter(now time.Time, s *filters.Session, p *packets.Packet) filters.Verdict {
 	if p.Type != packets.PUBLISH {
 		return filters.Pass()
 	}
 	decision := d.receive(now, p)
 	if decision.Allowed && p.Retain() {
 		policy := d.view.policy
-		decision = policy.retained.judge(now, policy, p.Topic)
+		decision = policy.retained.judge(now, policy, s.Backend, p.Topic)
 	}
 	switch {
 	case decision.Allowed:

@@ -27,13 +27,16 @@ type Retained struct {
 	max int
 
 	mu     sync.Mutex
-	topics map[string]*note
+	topics map[noteKey]*note
 	used   *list.List // of *note; the last used first
 }
 
+// noteKey is a topic at a backend: brokers do not have each other's messages.
+type noteKey struct{ backend, topic string }
+
 // note says who has set the retained message of a topic.
 type note struct {
-	topic   string
+	key     noteKey
 	message Message // without Topic
 	who     *publisher
 	place   *list.Element // in used
@@ -41,7 +44,7 @@ type note struct {
 
 // NewRetained returns a table of at most limit topics.
 func NewRetained(limit int) *Retained {
-	return &Retained{max: limit, topics: make(map[string]*note), used: list.New()}
+	return &Retained{max: limit, topics: make(map[noteKey]*note), used: list.New()}
 }
 
 // With returns the policy with a memory of who has set retained messages. Its
@@ -52,14 +55,14 @@ func (p *Policy) With(r *Retained) *Policy {
 	return &with
 }
 
-// set notes that who has set the retained message m.
-func (r *Retained) set(m Message, who *publisher) {
+// set notes that who has set the retained message m at a backend.
+func (r *Retained) set(backend string, m Message, who *publisher) {
 	if len(m.Topic) > maxRetainedTopic || r.max <= 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n, ok := r.topics[string(m.Topic)]; ok {
+	if n, ok := r.topics[noteKey{backend, string(m.Topic)}]; ok {
 		n.message, n.who = m, who
 		n.message.Topic = nil // which is valid during the call only
 		r.used.MoveToFront(n.place)
@@ -69,30 +72,30 @@ func (r *Retained) set(m Message, who *publisher) {
 		n, _ := oldest.Value.(*note)
 		r.remove(n)
 	}
-	n := &note{topic: string(m.Topic), message: m, who: who}
+	n := &note{key: noteKey{backend, string(m.Topic)}, message: m, who: who}
 	n.message.Topic = nil
 	n.place = r.used.PushFront(n)
-	r.topics[n.topic] = n
+	r.topics[n.key] = n
 }
 
 // clear forgets topic, which has no retained message any more.
-func (r *Retained) clear(topic []byte) {
+func (r *Retained) clear(backend string, topic []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n, ok := r.topics[string(topic)]; ok {
+	if n, ok := r.topics[noteKey{backend, string(topic)}]; ok {
 		r.remove(n)
 	}
 }
 
 func (r *Retained) remove(n *note) {
 	r.used.Remove(n.place)
-	delete(r.topics, n.topic)
+	delete(r.topics, n.key)
 }
 
 // judge decides by the rules of policy whether the publisher of the retained
 // message of topic may publish it.
-func (r *Retained) judge(now time.Time, policy *Policy, topic []byte) Decision {
-	n, ok := r.find(topic)
+func (r *Retained) judge(now time.Time, policy *Policy, backend string, topic []byte) Decision {
+	n, ok := r.find(backend, topic)
 	if !ok {
 		return Decision{Allowed: true}
 	}
@@ -100,13 +103,13 @@ func (r *Retained) judge(now time.Time, policy *Policy, topic []byte) Decision {
 	return n.who.view(policy).Publish(now, n.message)
 }
 
-func (r *Retained) find(topic []byte) (note, bool) {
+func (r *Retained) find(backend string, topic []byte) (note, bool) {
 	if r == nil {
 		return note{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, ok := r.topics[string(topic)]
+	n, ok := r.topics[noteKey{backend, string(topic)}]
 	if !ok {
 		return note{}, false
 	}
@@ -163,12 +166,12 @@ func (v *View) retain(s *filters.Session, p *packets.Packet) {
 	switch {
 	case v.policy.retained == nil:
 	case len(p.Payload) == 0 && p.Rest == 0:
-		v.policy.retained.clear(p.Topic)
+		v.policy.retained.clear(s.Backend, p.Topic)
 	default:
 		if v.who == nil {
 			v.who = newPublisher(s)
 		}
-		v.policy.retained.set(message(p), v.who)
+		v.policy.retained.set(s.Backend, message(p), v.who)
 	}
 }
 
@@ -179,8 +182,8 @@ func (v *View) retainWill(s *filters.Session, p *packets.Packet) {
 	switch {
 	case err != nil || c.Will == nil || !c.Will.Retain || v.policy.retained == nil:
 	case len(c.Will.Payload) == 0:
-		v.policy.retained.clear(c.Will.Topic)
+		v.policy.retained.clear(s.Backend, c.Will.Topic)
 	default:
-		v.policy.retained.set(Message{Topic: c.Will.Topic, QoS: c.Will.QoS, Retain: true, Size: -1, Will: true}, newPublisher(s))
+		v.policy.retained.set(s.Backend, Message{Topic: c.Will.Topic, QoS: c.Will.QoS, Retain: true, Size: -1, Will: true}, newPublisher(s))
 	}
 }

@@ -141,7 +141,7 @@ func TestRetainedStreams(t *testing.T) {
 	s := user("bob")
 	p := &packets.Packet{Type: packets.PUBLISH, Flags: 1, Version: packets.V5, Topic: []byte("a"), Rest: 5}
 	compiled(t, allow("a")).With(r).View(s).Filter(time.Time{}, s, p)
-	if _, ok := r.find([]byte("a")); !ok {
+	if _, ok := r.find("", []byte("a")); !ok {
 		t.Error("not noted")
 	}
 }
@@ -153,7 +153,7 @@ func TestRetainedResponse(t *testing.T) {
 	s := user("bob")
 	p := parse(t, publish(packets.V5, 1, "a", responseTopic("b")), packets.V5)
 	compiled(t, allow("a")).With(r).View(s).Filter(time.Time{}, s, p)
-	if _, ok := r.find([]byte("a")); ok {
+	if _, ok := r.find("", []byte("a")); ok {
 		t.Error("noted")
 	}
 }
@@ -169,11 +169,11 @@ func TestRetainedWill(t *testing.T) {
 		}}
 		p := parse(t, packets.AppendConnect(nil, packets.V5, &c), 0)
 		v.Filter(time.Time{}, s, p)
-		if _, ok := r.find([]byte("b")); ok {
+		if _, ok := r.find("", []byte("b")); ok {
 			t.Error("a CONNECT that was refused is noted")
 		}
 		v.Review(noon, s, p)
-		_, ok := r.find([]byte(topic))
+		_, ok := r.find("", []byte(topic))
 		return ok
 	}
 	if review("a", "gone", false) || review("b", "gone", true) {
@@ -202,6 +202,25 @@ func TestRetainedWillMonitored(t *testing.T) {
 	}
 }
 
+// TestRetainedApart: brokers do not have each other's messages.
+func TestRetainedApart(t *testing.T) {
+	r := NewRetained(10)
+	policy, s := compiled(t, allow("a")).With(r), user("bob")
+	s.Backend = "one"
+	policy.View(s).Filter(time.Time{}, s, parse(t, publish(packets.V5, 1, "a", nil), packets.V5))
+	for backend, want := range map[string]bool{"one": true, "two": false} {
+		if _, ok := r.find(backend, []byte("a")); ok != want {
+			t.Errorf("%s has it: %v", backend, ok)
+		}
+	}
+	s.Backend = "two"
+	p := &packets.Packet{Type: packets.PUBLISH, Flags: 1, Version: packets.V5, Topic: []byte("a")} // no payload
+	policy.View(s).Filter(time.Time{}, s, p)
+	if _, ok := r.find("one", []byte("a")); !ok {
+		t.Error("cleared by what another broker has cleared")
+	}
+}
+
 // TestRetainedBound: what was not used for the longest time is forgotten.
 func TestRetainedBound(t *testing.T) {
 	r := NewRetained(3)
@@ -213,8 +232,8 @@ func TestRetainedBound(t *testing.T) {
 	receives(t, policy, 1, "b")
 	send(t, policy, "bob", 1, "d", "on")
 	var known []string
-	for topic := range r.topics {
-		known = append(known, topic)
+	for key := range r.topics {
+		known = append(known, key.topic)
 	}
 	slices.Sort(known)
 	if !slices.Equal(known, []string{"a", "b", "d"}) || r.used.Len() != 3 {
@@ -249,7 +268,7 @@ func TestRetainedSubjects(t *testing.T) {
 	r := NewRetained(1)
 	policy := compiled(t, own, Rule{Receive: true, Topics: ParseTopics("#")}).With(r)
 	policy.View(s).Filter(time.Time{}, s, parse(t, publish(packets.V5, 1, "a/device-1", nil), packets.V5))
-	if _, ok := r.find([]byte("a/device-1")); !ok {
+	if _, ok := r.find("", []byte("a/device-1")); !ok {
 		t.Fatal("not noted")
 	}
 	if ok, rule := receives(t, policy, 1, "a/device-1"); !ok {

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -35,6 +36,29 @@ type Profile struct {
 	NoWillProperties bool // properties of a Will corrupt its memory
 	ShareExcludes    bool // so does a filter that one session holds shared and not shared
 	MaxLevels        int  // deeper topics exhaust its stack; zero: it bears all
+}
+
+// Together returns the profile that keeps from several brokers what one of them does
+// not bear.
+func Together(list []Profile) Profile {
+	var all Profile
+	var names []string
+	for _, p := range list {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+		all.NoV5 = all.NoV5 || p.NoV5
+		all.NoSlashInNames = all.NoSlashInNames || p.NoSlashInNames
+		all.LocalAcks = all.LocalAcks || p.LocalAcks
+		all.OnlySYS = all.OnlySYS || p.OnlySYS
+		all.NoWillProperties = all.NoWillProperties || p.NoWillProperties
+		all.ShareExcludes = all.ShareExcludes || p.ShareExcludes
+		if p.MaxLevels > 0 && (all.MaxLevels == 0 || p.MaxLevels < all.MaxLevels) {
+			all.MaxLevels = p.MaxLevels
+		}
+	}
+	all.Name = strings.Join(names, "+")
+	return all
 }
 
 // profiles are the profiles by name, each for the versions up to last.

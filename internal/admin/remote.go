@@ -19,7 +19,8 @@ import (
 const (
 	remoteTimeout = 30 * time.Second // for one request
 	maxReply      = 64 << 20         // bytes: a page of the longest texts, escaped
-	maxComplaint  = 1 << 10
+	maxComplaint  = 64 << 10         // bytes: all that is wrong with a configuration
+	maxQuoted     = 1 << 10          // bytes of a complaint in a line
 )
 
 // Remote is the API of an instance that runs, perhaps on another machine.
@@ -121,6 +122,16 @@ func (r *Remote) Report(ctx context.Context, name string, into any) error {
 	return r.do(ctx, http.MethodGet, name, nil, into)
 }
 
+// refusal is the answer no of an instance.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("the instance answers %d: %q", r.status, r.text[:min(len(r.text), maxQuoted)])
+}
+
 // do sends a request of the API and decodes what is answered.
 func (r *Remote) do(ctx context.Context, method, path string, body []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://localhost/api/v1/"+path, bytes.NewReader(body))
@@ -144,7 +155,7 @@ func (r *Remote) do(ctx context.Context, method, path string, body []byte, into 
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxComplaint))
-		return fmt.Errorf("the instance answers %d: %q", resp.StatusCode, bytes.TrimSpace(text))
+		return &refusal{resp.StatusCode, string(bytes.TrimSpace(text))}
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxReply)).Decode(into); err != nil {
 		return fmt.Errorf("the answer makes no sense: %w", err)

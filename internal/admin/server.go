@@ -50,6 +50,11 @@ type Options struct {
 	// on whose behalf.
 	Kick func(by string, match func(Client) bool) int
 	Bans Bans
+	// Reload puts the configuration in force as it is now; by says on whose behalf.
+	// The error is Mistakes if it is wrong.
+	Reload  func(by string) error
+	Status  func() Status
+	Drainer Drainer
 	// Reports are answered as JSON at their names below /api/v1/. What they return
 	// is the caller's.
 	Reports map[string]func() any
@@ -115,6 +120,9 @@ func (s *Server) routes(o Options) http.Handler {
 	mux.Handle("/api/v1/bans", s.api(read, listBans(o.Bans)))
 	mux.Handle("/api/v1/ban", s.api([]string{http.MethodPost}, ban(o.Bans)))
 	mux.Handle("/api/v1/unban", s.api([]string{http.MethodPost}, unban(o.Bans)))
+	mux.Handle("/api/v1/reload", s.api([]string{http.MethodPost}, reload(o.Reload)))
+	mux.Handle("/api/v1/status", s.api(read, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, o.Status()) })))
+	mux.Handle("/api/v1/drain", s.api([]string{http.MethodPost}, drain(o.Drainer)))
 	for name, report := range o.Reports {
 		mux.Handle("/api/v1/"+name, s.api(read, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, report()) })))
 	}

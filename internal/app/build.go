@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -17,7 +16,6 @@ import (
 	"github.com/mqttward/mqttward/filters/authz"
 	"github.com/mqttward/mqttward/filters/quota"
 	"github.com/mqttward/mqttward/filters/rewrite"
-	"github.com/mqttward/mqttward/filters/strict"
 	"github.com/mqttward/mqttward/internal/ocsp"
 	"github.com/mqttward/mqttward/proxy"
 	"github.com/mqttward/mqttward/proxy/backend"
@@ -33,11 +31,10 @@ type built struct {
 	methods    map[string]authn.Authenticator
 	authz      *authz.Policy
 	quota      *quota.Quota
-	broker     *backend.Server
+	pools      []*backend.Pool  // as config.Backends
 	handshakes *ratelimit.Turns // nil: any number
-	seats      *ratelimit.Turns // at the broker; nil: any number
 	clientIDs  filters.ClientIDs
-	upstream   filters.Chain       // what makes the broker's packets of the client's
+	upstream   filters.Chain       // what makes the broker's names of the client's
 	downstream filters.Chain       // and the client's of the broker's
 	payload    filters.Chain       // the checks of payloads, if there are any
 	namespaces *rewrite.Namespaces // nil: all clients have all names
@@ -74,11 +71,14 @@ type shared struct {
 	sessions  *filters.Store
 	retained  *authz.Retained
 	recorder  *authz.Recorder
-	broker    *strict.Broker
+	brokers   *brokers
 
 	// sourceChanged returns what is told when the source of a method fails, or
 	// answers again.
 	sourceChanged func(method string) func(failure error)
+
+	// serverChanged returns what is told when a server of a backend fails, or is back.
+	serverChanged func(backend string) func(server string, failure error)
 
 	unanswered func(error) // see App.unanswered
 }
@@ -102,9 +102,10 @@ func newShared() shared {
 		sessions:  filters.NewStore(maxAway),
 		retained:  authz.NewRetained(maxRetained),
 		recorder:  authz.NewRecorder(maxActs),
-		broker:    &strict.Broker{},
+		brokers:   newBrokers(),
 
 		sourceChanged: func(string) func(error) { return nil },
+		serverChanged: func(string) func(string, error) { return nil },
 		unanswered:    func(error) {},
 	}
 }
@@ -116,6 +117,9 @@ type builder struct {
 	last   *built       // the configuration in force; nil: none
 	tls    []*proxy.TLS // as config.Listeners; nil: plaintext
 	errs   configs.Errors
+
+	backends      []backend.Options // as config.Backends
+	credentialsOf []filters.Chain   // as config.Backends: that the broker gets instead of the client's
 }
 
 // load reads the configuration at path and builds it. Parts whose configuration
@@ -135,7 +139,8 @@ func load(path string, flags *pflag.FlagSet, sh shared, last *built) (*built, er
 	b.buildAuthn()
 	b.buildAuthz()
 	b.buildTenants()
-	b.buildUpstream()
+	b.buildClientIDs()
+	b.buildBackends()
 	b.buildRewrite()
 	b.buildPayload()
 	b.buildQuota()
@@ -167,27 +172,14 @@ func (b *builder) fail(path string, err error) {
 // keepOrMake takes over the parts of last that have not changed.
 func (b *builder) keepOrMake(last *built) {
 	limits := &b.config.Limits
-	address, sources := string(b.config.Backends[0].Servers[0].Address), b.config.Backends[0].SourceAddresses
+	b.makePools(last)
 	if last != nil {
-		old := last.config
-		if string(old.Backends[0].Servers[0].Address) == address && slices.Equal(old.Backends[0].SourceAddresses, sources) {
-			b.broker = last.broker
-		}
-		if old.Limits.MaxHandshakes == limits.MaxHandshakes {
+		if last.config.Limits.MaxHandshakes == limits.MaxHandshakes {
 			b.handshakes = last.handshakes
-		}
-		if b.config.Backends[0].MaxConnections > 0 {
-			b.seats = last.seats // see apply
 		}
 		b.inheritStaples(last)
 	}
-	if b.broker == nil {
-		b.broker = backend.NewServer(address, sources...)
-	}
 	if b.handshakes == nil && limits.MaxHandshakes > 0 {
 		b.handshakes = ratelimit.NewTurns(limits.MaxHandshakes)
-	}
-	if n := b.config.Backends[0].MaxConnections; b.seats == nil && n > 0 {
-		b.seats = ratelimit.NewTurns(n)
 	}
 }

@@ -16,7 +16,6 @@ import (
 // made anew.
 func TestReloadKeepsWhatCounts(t *testing.T) {
 	const limits = "limits: {max_handshakes: 7, publish_rate: {rate: 5, burst: 5}}\n"
-	policy := strings.Replace(policy, `1883"}]`, `1883"}], max_connections: 9`, 1)
 	path := write(t, policy+limits)
 	sh := newShared()
 	loaded := func(text string, last *built) *built {
@@ -46,41 +45,12 @@ func TestReloadKeepsWhatCounts(t *testing.T) {
 		t.Errorf("%d handshakes compute at once, want %d", computing, halfOfProcessors())
 	}
 	same := loaded(policy+limits+"log: {level: debug}\n", first)
-	if same.handshakes != first.handshakes || same.seats != first.seats || first.seats == nil || same.broker != first.broker {
+	if same.handshakes != first.handshakes {
 		t.Error("what did not change was made anew")
 	}
-	other := loaded(strings.NewReplacer("1883", "1884", "max_connections: 9", "max_connections: 0", "max_handshakes: 7", "max_handshakes: 0").Replace(policy+limits), first)
-	if other.handshakes != nil || other.policies[0].Handshakes != nil || other.policies[0].Seats != nil {
-		t.Error("handshakes, or connections to the broker, are limited still")
-	}
-	if other.broker == first.broker {
-		t.Error("what has changed was taken over")
-	}
-}
-
-// TestSeatsOverReload: who is at the broker when its limit changes counts.
-func TestSeatsOverReload(t *testing.T) {
-	config := strings.Replace(policy, `1883"}]`, `1883"}], max_connections: 3`, 1)
-	a, path := startApp(t, config)
-	seats := a.current.Load().policies[0].Seats
-	for range 3 {
-		seats.Try(ratelimit.Known)
-	}
-	if err := os.WriteFile(path, []byte(strings.Replace(config, "max_connections: 3", "max_connections: 2", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	now := a.current.Load().policies[0].Seats
-	for left := 3; left > 1; left-- {
-		if now.Try(ratelimit.Known) {
-			t.Fatalf("a connection to a broker that takes 2 and has %d", left)
-		}
-		seats.Give()
-	}
-	if !now.Try(ratelimit.Known) {
-		t.Error("no connection to a broker that takes 2 and has one")
+	other := loaded(strings.Replace(policy+limits, "max_handshakes: 7", "max_handshakes: 0", 1), first)
+	if other.handshakes != nil || other.policies[0].Handshakes != nil {
+		t.Error("handshakes are limited still")
 	}
 }
 

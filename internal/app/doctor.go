@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters/strict"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // expiresSoon is how long before its end a certificate is warned of.
@@ -49,25 +52,40 @@ func Doctor(ctx context.Context, path string, flags *pflag.FlagSet) ([]Finding, 
 type doctor struct {
 	built    *built
 	findings []Finding
+	listed   []string // versions whose defects are among these
 }
 
 func (d *doctor) note(grade, format string, args ...any) {
 	d.findings = append(d.findings, Finding{grade, fmt.Sprintf(format, args...)})
 }
 
-// reach dials the broker and asks what it is.
+// reach dials each server and asks what it is.
 func (d *doctor) reach(ctx context.Context) {
-	address := d.built.config.Backends[0].Servers[0].Address
+	for _, pool := range d.built.pools {
+		if err := pool.Locate(ctx); err != nil {
+			d.note(GradeWarn, "backend %s: %v", pool.Name(), err)
+		}
+		servers := pool.Servers()
+		if len(servers) == 0 {
+			d.note(GradeFail, "backend %s: no server is found", pool.Name())
+		}
+		for _, s := range servers {
+			d.reachServer(ctx, s)
+		}
+	}
+}
+
+func (d *doctor) reachServer(ctx context.Context, s *backend.Server) {
 	dial, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	conn, err := d.built.broker.Dial(dial)
+	conn, err := s.Dial(dial)
 	if err != nil {
-		d.note(GradeFail, "broker %s: %v", address, err)
+		d.note(GradeFail, "broker %s: %v", s.Name(), err)
 		return
 	}
 	_ = conn.Close()
-	d.note(GradeOK, "broker %s: reached", address)
-	text, err := brokerVersion(ctx, d.built)
+	d.note(GradeOK, "broker %s: reached", s.Name())
+	text, err := serverVersion(ctx, s)
 	if err != nil {
 		d.note(GradeWarn, "broker version: %v; the profile is %s", err, d.built.profile("").Name)
 		return
@@ -77,7 +95,10 @@ func (d *doctor) reach(ctx context.Context) {
 	if holds != own {
 		d.note(GradeWarn, "broker_profile: %s is configured; auto would be %s", holds, own)
 	}
-	d.defects(text)
+	if !slices.Contains(d.listed, text) { // servers of one version need but one list
+		d.listed = append(d.listed, text)
+		d.defects(text)
+	}
 }
 
 // defects lists the known defects of the broker's version.
@@ -93,9 +114,16 @@ func (d *doctor) defects(text string) {
 	}
 }
 
-// around says whether clients can reach the broker without the proxy.
+// around says whether clients can reach brokers without the proxy.
 func (d *doctor) around() {
-	address := d.built.config.Backends[0].Servers[0].Address
+	for _, b := range d.built.config.Backends {
+		for _, s := range b.Servers {
+			d.aroundTo(s.Address)
+		}
+	}
+}
+
+func (d *doctor) aroundTo(address configs.Address) {
 	if !address.Local() {
 		d.note(GradeWarn, "the broker is on the network: nothing here can tell whether clients reach it around the proxy; a firewall has to see to it")
 		return

@@ -11,11 +11,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mqttward/mqttward/filters"
 	"github.com/mqttward/mqttward/internal/admin"
 	"github.com/mqttward/mqttward/internal/memnet"
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
 	"github.com/mqttward/mqttward/proxy"
+	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 // filtering has all filters on that let packets go on as they came: limits, rates, a
@@ -36,11 +38,6 @@ limits:
 
 const topic = "data/sensor/temperature"
 
-// dialer is a broker in memory.
-type dialer func(context.Context) (net.Conn, error)
-
-func (d dialer) Dial(ctx context.Context) (net.Conn, error) { return d(ctx) }
-
 // session runs a proxy with a configuration between a client and a broker, and
 // returns their ends of a session.
 func session(t testing.TB, config string, v packets.Version) (client, broker net.Conn) {
@@ -52,7 +49,11 @@ func session(t testing.TB, config string, v packets.Version) (client, broker net
 		t.Fatal(err)
 	}
 	front, behind := memnet.Listen(), memnet.Listen()
-	b.policies[0].Broker = dialer(behind.Dial)
+	pool := backend.New(backend.Options{
+		Name: "broker", Servers: []backend.Spec{{Address: "127.0.0.1:1883"}},
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return behind.Dial(ctx) },
+	}, nil)
+	b.policies[0].Route = func(*filters.Session) *backend.Pool { return pool }
 	silent := slog.New(slog.DiscardHandler)
 	server := proxy.NewServer(admin.NewMetrics(admin.Build{}), silent, silent)
 	var serving sync.WaitGroup

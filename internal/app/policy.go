@@ -18,16 +18,17 @@ import (
 // policy makes the policy of listener i.
 func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
-	o, methods := b.strict(), b.vouched(b.chain(l.Authn))
+	o, methods := b.strict(nil), b.vouched(b.chain(l.Authn))
 	return &proxy.Policy{
 		Listener:  l.Name,
 		TLS:       b.tls[i],
 		WebSocket: webSocket(l),
 		Admit:     b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
 		Authn:     methods,
-		Up:        b.up(o),
+		Up:        b.up(o, nil),
 		Down:      b.down(o),
-		Broker:    b.broker,
+		Route:     b.route(l),
+		At:        b.chainsAt(),
 
 		Namespace: b.namespace(),
 		Silent:    l.Silent,
@@ -38,8 +39,8 @@ func (b *builder) policy(i int) *proxy.Policy {
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
 
-		ClientIDs:     b.clientIDs,
-		ProxyProtocol: proxyProtocol[b.config.Backends[0].ProxyProtocol],
+		Balancers: b.balancers(l),
+		ClientIDs: b.clientIDs,
 
 		Limits: proxy.Limits{
 			HandshakeTimeout: limits.HandshakeTimeout,
@@ -56,7 +57,6 @@ func (b *builder) policy(i int) *proxy.Policy {
 		},
 		Handshakes: places(b.handshakes),
 		Computing:  b.shared.computing,
-		Seats:      places(b.seats),
 		Recheck: func(ctx context.Context, s *filters.Session, state tls.ConnectionState) error {
 			return methods.recheck(ctx, b.tls[i], s, state.PeerCertificates)
 		},
@@ -71,11 +71,22 @@ func places(t *ratelimit.Turns) proxy.Places {
 	return t
 }
 
+// chainsAt returns the filters of the sessions at each backend, which has a broker of
+// its own.
+func (b *builder) chainsAt() map[string]proxy.Chains {
+	at := map[string]proxy.Chains{}
+	for i, c := range b.config.Backends {
+		o := b.strict(b.shared.brokers.of(c.Name))
+		at[c.Name] = proxy.Chains{Up: b.up(o, b.credentialsOf[i]), Down: b.down(o)}
+	}
+	return at
+}
+
 // up judges what clients send, by the broker's names. What will be refused costs
 // quota too. What is in a message is judged before its right, since authz notes what
 // goes on.
-func (b *builder) up(o strict.Options) filters.Chain {
-	chain := append(slices.Clone(b.upstream), b.quota.Up(), strict.Up(o))
+func (b *builder) up(o strict.Options, credentials filters.Chain) filters.Chain {
+	chain := append(append(slices.Clone(b.upstream), credentials...), b.quota.Up(), strict.Up(o))
 	return append(append(chain, b.payload...), b.authz)
 }
 
@@ -108,9 +119,9 @@ func (b *builder) retiredPolicy() *proxy.Policy {
 	return &p
 }
 
-// strict is how strict the configuration is, with what it and the broker say
-// about the broker.
-func (b *builder) strict() strict.Options {
+// strict is how strict the configuration is in front of a broker; nil is one of which
+// nothing is known.
+func (b *builder) strict(broker *strict.Broker) strict.Options {
 	limits := &b.config.Limits
 	return strict.Options{
 		Log: checks(b.config.Strict.Log),
@@ -122,7 +133,7 @@ func (b *builder) strict() strict.Options {
 			Subscriptions:       limits.MaxSubscriptions,
 			UserProperties:      limits.MaxUserProperties,
 		},
-		Broker: b.shared.broker,
+		Broker: broker,
 	}
 }
 

@@ -1,56 +1,76 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters/strict"
 	"github.com/mqttward/mqttward/proxy/backend"
 )
 
 const (
 	probeTimeout = 5 * time.Second
-	probeAgain   = time.Minute // after a probe that failed
+	probeAgain   = time.Minute // after a probe that failed, and for servers that have come
 )
 
-// shield puts the profile of the broker in force: the configured one or, once the
-// broker has said what it is, its own. What an earlier call has begun ends.
+// brokers are what is known of the brokers of each backend. They outlive reloads.
+type brokers struct {
+	mu sync.Mutex
+	by map[string]*strict.Broker
+}
+
+func newBrokers() *brokers { return &brokers{by: map[string]*strict.Broker{}} }
+
+// of returns what is known of the brokers of a backend.
+func (b *brokers) of(backend string) *strict.Broker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.by[backend] == nil {
+		b.by[backend] = &strict.Broker{}
+	}
+	return b.by[backend]
+}
+
+// shield puts the profiles of the brokers in force: the configured one or, once the
+// brokers of a backend have said what they are, their own. What an earlier call has
+// begun ends.
 func (a *App) shield(b *built) {
 	if a.stopProbe != nil {
 		a.stopProbe()
 	}
 	if p, ok := strict.ParseProfile(b.config.BrokerProfile); ok {
-		a.shared.broker.Set(p)
+		for _, pool := range b.pools {
+			a.shared.brokers.of(pool.Name()).Set(p)
+		}
 		a.logs.Log.Info("broker profile", "broker", "not asked: profile "+p.Name+" is configured")
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stopProbe = cancel
-	a.serving.Go(func() { a.probe(ctx, b) })
+	for _, pool := range b.pools {
+		a.serving.Go(func() { a.probe(ctx, b, pool) })
+	}
 }
 
-// probe asks the broker what it is until it says so.
-func (a *App) probe(ctx context.Context, b *built) {
-	for told := false; ; told = true {
-		text, err := brokerVersion(ctx, b)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil:
-			p := profileOf(text)
-			a.shared.broker.Set(p)
-			for _, line := range Banner(text, b.means(p)) {
-				a.logs.Log.Info("broker profile", "broker", line)
+// probe asks each server of a backend what it is until it says so. A session may go to
+// any of them, so it has the shields that all need together.
+func (a *App) probe(ctx context.Context, b *built, pool *backend.Pool) {
+	p := prober{built: b, log: a.logs.Log.With("backend", pool.Name()), told: map[string]strict.Profile{}, once: map[string]bool{}}
+	for {
+		servers := pool.Servers()
+		for _, s := range servers {
+			if _, ok := p.told[s.Name()]; !ok && !s.Maintenance() {
+				p.ask(ctx, s)
 			}
-			return
-		case !told:
-			a.logs.Log.Warn("the broker does not say what it is: its profile is legacy until it does", "error", err)
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		a.shared.brokers.of(pool.Name()).Set(together(servers, p.told))
 		select {
 		case <-ctx.Done():
 			return
@@ -59,26 +79,57 @@ func (a *App) probe(ctx context.Context, b *built) {
 	}
 }
 
-// brokerVersion asks the broker of a configuration once.
-func brokerVersion(ctx context.Context, b *built) (string, error) {
-	login, err := probeLogin(b.config)
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	return b.broker.Version(ctx, login)
+// prober keeps what servers have said.
+type prober struct {
+	built *built
+	log   *slog.Logger
+	told  map[string]strict.Profile // by the server
+	once  map[string]bool           // lines that need not be logged again
 }
 
-func probeLogin(cfg *configs.Config) (backend.Login, error) {
-	p := cfg.Backends[0].Probe
-	login := backend.Login{Username: p.Username, ProxyProtocol: proxyProtocol[cfg.Backends[0].ProxyProtocol]}
-	if p.PasswordFile == "" {
-		return login, nil
+func (p *prober) ask(ctx context.Context, s *backend.Server) {
+	text, err := serverVersion(ctx, s)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		profile := profileOf(text)
+		p.told[s.Name()] = profile
+		lines := Banner(text, p.built.means(profile))
+		p.log.Info("broker profile", "server", s.Name(), "broker", lines[0])
+		for _, line := range lines[1:] { // servers of one version need but one list
+			if !p.once[line] {
+				p.once[line] = true
+				p.log.Info("broker profile", "broker", line)
+			}
+		}
+	case !p.once[s.Name()]:
+		p.once[s.Name()] = true
+		p.log.Warn("the broker does not say what it is: its profile is legacy until it does", "server", s.Name(), "error", err)
 	}
-	secret, err := os.ReadFile(p.PasswordFile)
-	login.Password = bytes.TrimRight(secret, "\r\n")
-	return login, err
+}
+
+// together is what all servers need: of one that has not said what it is, that is the
+// profile legacy.
+func together(servers []*backend.Server, told map[string]strict.Profile) strict.Profile {
+	var all []strict.Profile
+	for _, s := range servers {
+		p, ok := told[s.Name()]
+		if !ok {
+			p = profileOf("")
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 {
+		return profileOf("")
+	}
+	return strict.Together(all)
+}
+
+// serverVersion asks a server once.
+func serverVersion(ctx context.Context, s *backend.Server) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return s.Version(ctx)
 }
 
 // profileOf is the profile of a broker that says that it is text.

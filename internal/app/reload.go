@@ -3,14 +3,12 @@ package app
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
 	"slices"
 	"syscall"
 	"time"
 
-	"github.com/mqttward/mqttward/configs"
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/mqttward/mqttward/proxy"
 )
 
@@ -19,8 +17,11 @@ import (
 func (a *App) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
+	a.notify(daemon.SdNotifyReloading + monotonic())
+	defer a.notify(daemon.SdNotifyReady) // as it was, or as it is now
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
+	a.noteReload(err)
 	if err != nil {
 		a.logs.Log.Error("reload failed: the configuration stays as it was", "error", err)
 		return err
@@ -48,7 +49,7 @@ func (a *App) reload() error {
 	// It is in force: what goes wrong from here on is no failed reload.
 	// A token, or none, for another address is not for the one that is served: that
 	// may be on the network, where nobody may come in without.
-	if a.admin != nil && cfg.Admin.Address == a.adminAddress {
+	if a.admin != nil && cfg.Admin.Address == a.adminSocket.Address {
 		a.admin.SetToken(token)
 	}
 	a.tune(cfg.Runtime)
@@ -81,20 +82,24 @@ func (a *App) replace(last, next *built) {
 func (a *App) apply(b *built) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.draining.Load() {
+	switch {
+	case a.draining.Load():
 		return errors.New("shutting down")
+	case a.replaced.Load():
+		return errReplaced
 	}
 	old := slices.Clone(a.listeners)
 	var next, opened []*listener
 	for i := range b.config.Listeners {
-		address := b.config.Listeners[i].Address
+		c := &b.config.Listeners[i]
+		address := c.Address
 		at := slices.IndexFunc(old, func(l *listener) bool { return l.address == address })
 		if at >= 0 {
 			next = append(next, old[at])
 			old = slices.Delete(old, at, at+1)
 			continue
 		}
-		socket, err := listen(address)
+		socket, err := a.socket(c.Name, address, c.Mode)
 		if err != nil {
 			for _, l := range opened {
 				_ = l.socket.Close()
@@ -108,19 +113,19 @@ func (a *App) apply(b *built) error {
 		next, opened = append(next, l), append(opened, l)
 	}
 	// From here nothing fails.
+	a.takeOver(b)
 	a.shared.gate.SetLimits(gateLimits(b.config))
-	if b.seats != nil { // who has one now is at the broker still
-		b.seats.Resize(b.config.Backends[0].MaxConnections)
-	}
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
-	a.current.Store(b)
+	usePools(b, a.current.Swap(b))
+	a.emptying.look()
 	for _, set := range b.keySets {
 		set.Start()
 	}
 	a.shield(b)
 	a.keepStaples(b)
 	for i, l := range next {
+		a.setMode(l.socket, b.config.Listeners[i].Mode)
 		a.serve(l, b.policies[i])
 	}
 	a.retired = slices.DeleteFunc(a.retired, func(l *proxy.Listener) bool { return l.Open() == 0 })
@@ -144,27 +149,5 @@ func (a *App) serve(l *listener, p *proxy.Policy) {
 	}
 	l.proxy = a.server.NewListener(p)
 	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
-	a.serving.Go(func() { l.proxy.Serve(l.socket) })
-}
-
-// listen opens a socket. A Unix socket that a dead process has left behind is
-// replaced; one that somebody serves is not.
-func listen(a configs.Address) (net.Listener, error) {
-	network, address := a.Split()
-	socket, err := net.Listen(network, address)
-	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
-		return socket, err
-	}
-	info, statErr := os.Stat(address)
-	if statErr != nil || info.Mode().Type() != fs.ModeSocket {
-		return nil, err
-	}
-	if conn, dialErr := net.Dial(network, address); dialErr == nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if os.Remove(address) != nil {
-		return nil, err
-	}
-	return net.Listen(network, address)
+	a.accepting.Go(func() { l.proxy.Serve(l.socket) })
 }

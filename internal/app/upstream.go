@@ -26,7 +26,7 @@ func (b *builder) buildRewrite() {
 		b.fail("rewrite.client_id_prefix", clientIDErr)
 	}
 	b.namespaces = n
-	b.upstream = append(filters.Chain{n.Up()}, b.upstream...)
+	b.upstream = filters.Chain{n.Up()}
 	b.downstream = filters.Chain{n.Down()}
 }
 
@@ -38,10 +38,7 @@ func (b *builder) namespace() func(*filters.Session) (filters.Namespace, error) 
 	return b.namespaces.Of
 }
 
-var proxyProtocol = map[string]byte{"off": 0, "v1": 1, "v2": 2}
-
-// buildUpstream makes what the broker is told of clients.
-func (b *builder) buildUpstream() {
+func (b *builder) buildClientIDs() {
 	for i, pattern := range b.config.ClientID.Match {
 		ids, err := filters.ParseClientIDs([]string{pattern})
 		if err != nil {
@@ -49,9 +46,6 @@ func (b *builder) buildUpstream() {
 			continue
 		}
 		b.clientIDs = append(b.clientIDs, ids...)
-	}
-	if len(b.config.Backends) > 0 && b.config.Backends[0].Credentials.Mode != configs.CredentialsPass {
-		b.upstream = filters.Chain{b.credentials("backends[0].credentials", b.config.Backends[0].Credentials)}
 	}
 }
 

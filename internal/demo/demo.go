@@ -77,7 +77,10 @@ func Run(ctx context.Context, out io.Writer, b app.Build) error {
 	}
 	if err == nil {
 		d.tryIt()
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-d.app.Stopping():
+		}
 		_, err = fmt.Fprintln(out, "\nThe demo ends.")
 	}
 	return errors.Join(err, d.stop())

@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/pires/go-proxyproto"
-
 	"github.com/mqttward/mqttward/packets"
 )
 
@@ -25,14 +23,12 @@ const maxVersion = 128
 type Login struct {
 	Username string
 	Password []byte
-
-	ProxyProtocol byte // the version of the PROXY header that the broker wants; 0: none
 }
 
 // Version asks the broker what it is: the text of $SYS/broker/version. It speaks
 // MQTT 3.1.1, which all brokers do. A broker that does not say is an error when
 // ctx ends.
-func (s *Server) Version(ctx context.Context, login Login) (string, error) {
+func (s *Server) Version(ctx context.Context) (string, error) {
 	conn, err := s.Dial(ctx)
 	if err != nil {
 		return "", err
@@ -42,20 +38,11 @@ func (s *Server) Version(ctx context.Context, login Login) (string, error) {
 	defer stop()
 	p := probe{conn: conn, reader: packets.NewReader(packets.Server)}
 	p.reader.Version, p.reader.Max = packets.V311, 4<<10
-	version, err := p.ask(login)
+	version, err := p.ask(s.pool.options.Login)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("no answer to a subscription to %s: %w", versionTopic, ctx.Err())
 	}
 	return version, err
-}
-
-// header says that the connection is of the proxy itself.
-func (l Login) header() ([]byte, error) {
-	if l.ProxyProtocol == 0 {
-		return nil, nil
-	}
-	h := proxyproto.Header{Version: l.ProxyProtocol, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
-	return h.Format()
 }
 
 // probe is a connection to the broker that asks one question.
@@ -70,11 +57,7 @@ func (p probe) ask(login Login) (string, error) {
 		connect.HasUsername, connect.Username = true, []byte(login.Username)
 		connect.HasPassword, connect.Password = len(login.Password) > 0, login.Password
 	}
-	header, err := login.header()
-	if err != nil {
-		return "", err
-	}
-	if _, err := p.conn.Write(packets.AppendConnect(header, packets.V311, &connect)); err != nil {
+	if _, err := p.conn.Write(packets.AppendConnect(nil, packets.V311, &connect)); err != nil {
 		return "", err
 	}
 	ack, err := p.await(packets.CONNACK)

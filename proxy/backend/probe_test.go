@@ -46,7 +46,7 @@ func answering(t *testing.T, answers ...string) (*Server, <-chan string) {
 		}
 		got <- all
 	}()
-	return NewServer(l.Addr().String()), got
+	return one(l.Addr().String()), got
 }
 
 func message(topic, payload string) string {
@@ -79,7 +79,7 @@ func TestVersion(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			got, err := s.Version(ctx, Login{})
+			got, err := s.Version(ctx)
 			if err != nil {
 				got = "error: " + err.Error()
 			}
@@ -92,7 +92,8 @@ func TestVersion(t *testing.T) {
 
 func TestVersionLogin(t *testing.T) {
 	s, got := answering(t, "\x20\x02\x00\x05")
-	if _, err := s.Version(t.Context(), Login{Username: "ward", Password: []byte("hush")}); err == nil {
+	s.pool.options.Login = Login{Username: "ward", Password: []byte("hush")}
+	if _, err := s.Version(t.Context()); err == nil {
 		t.Error("accepted")
 	}
 	if all := <-got; !strings.HasSuffix(all, "\x00\x04ward\x00\x04hush") {

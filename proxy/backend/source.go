@@ -7,19 +7,26 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
-// dialFrom opens a connection from one of the sources, which take turns. One that
+// sources are addresses that connections come from, in turn.
+type sources struct {
+	list []netip.Addr
+	turn atomic.Uint32
+}
+
+// dial opens a connection from one of the sources. One that
 // has no port left, or is not an address that the server can be reached from, leaves
 // the turn to the next; if it is the last, the error says what is wrong with each.
-func (s *Server) dialFrom(ctx context.Context) (net.Conn, error) {
+func (s *sources) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	first := s.turn.Add(1)
 	var errs []error
-	for i := range uint32(len(s.sources)) { //nolint:gosec // a list in a configuration
-		source := s.sources[(first+i)%uint32(len(s.sources))] //nolint:gosec // as above
+	for i := range uint32(len(s.list)) { //nolint:gosec // a list in a configuration
+		source := s.list[(first+i)%uint32(len(s.list))] //nolint:gosec // as above
 		dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), ControlContext: portPerPeer}
-		conn, err := dialer.DialContext(ctx, s.network, s.address)
+		conn, err := dialer.DialContext(ctx, network, address)
 		if err == nil {
 			return conn, nil
 		}

@@ -33,7 +33,7 @@ func TestPorts(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { l.Close() })
-				s := NewServer(l.Addr().String(), []netip.Addr{loopback2, loopback3}[:tt.sources]...)
+				s := one(l.Addr().String(), []netip.Addr{loopback2, loopback3}[:tt.sources]...)
 				conns, failed := dialAll(t, s)
 				t.Cleanup(func() { closeAll(conns) })
 				opened += len(conns)

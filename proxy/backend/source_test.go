@@ -48,7 +48,7 @@ func otherLoopback(t *testing.T) {
 func TestSourcesTakeTurns(t *testing.T) {
 	otherLoopback(t)
 	address, from := listen(t)
-	s := NewServer(address, loopback2, loopback3)
+	s := one(address, loopback2, loopback3)
 	var got []string
 	for range 4 {
 		conn, err := s.Dial(t.Context())
@@ -69,7 +69,7 @@ func TestSourcePassedOver(t *testing.T) {
 	otherLoopback(t)
 	address, from := listen(t)
 	for _, useless := range []netip.Addr{foreign, netip.IPv6Loopback()} {
-		s := NewServer(address, useless, loopback2)
+		s := one(address, useless, loopback2)
 		for range 2 {
 			conn, err := s.Dial(t.Context())
 			if err != nil {
@@ -89,7 +89,7 @@ func TestSourceErrors(t *testing.T) {
 		foreign:              "from 192.0.2.1: is no address of this machine",
 		netip.IPv6Loopback(): "from ::1: the server has no address of the same IP version",
 	} {
-		_, err := NewServer(address, source).Dial(t.Context())
+		_, err := one(address, source).Dial(t.Context())
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -99,7 +99,7 @@ func TestSourceErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.Close()
-	_, err = NewServer(gone.Addr().String(), netip.MustParseAddr("127.0.0.1"), foreign).Dial(t.Context())
+	_, err = one(gone.Addr().String(), netip.MustParseAddr("127.0.0.1"), foreign).Dial(t.Context())
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a broker that is gone: %v", err)
 	}

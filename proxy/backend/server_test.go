@@ -3,11 +3,17 @@ package backend
 import (
 	"context"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// one is the only server of a pool.
+func one(address string, sources ...netip.Addr) *Server {
+	return New(Options{Servers: []Spec{{Address: address}}, Sources: sources}, nil).Servers()[0]
+}
 
 func TestDial(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -22,8 +28,8 @@ func TestDial(t *testing.T) {
 	}
 	defer unix.Close()
 	for _, address := range []string{tcp.Addr().String(), "unix:" + path} {
-		s := NewServer(address)
-		if err := s.Check(t.Context()); err != nil {
+		s := one(address)
+		if err := s.check(t.Context()); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
 		conn, err := s.Dial(t.Context())
@@ -40,15 +46,15 @@ func TestCheckWithoutBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(gone.Addr().String())
-	if err := s.Check(t.Context()); err != nil {
+	s := one(gone.Addr().String())
+	if err := s.check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	gone.Close()
 	if _, err := s.Dial(t.Context()); err == nil {
 		t.Fatal("dialled a broker that is gone")
 	}
-	if s.Check(t.Context()) == nil {
+	if s.check(t.Context()) == nil {
 		t.Error("the dial of before vouches for a broker that has failed since")
 	}
 }
@@ -58,14 +64,14 @@ func TestFreshness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // every dial fails
-		s := NewServer("127.0.0.1:1")
+		s := one("127.0.0.1:1")
 		s.reached.Store(time.Now().UnixNano())
 		time.Sleep(freshness - time.Millisecond)
-		if err := s.Check(ctx); err != nil {
+		if err := s.check(ctx); err != nil {
 			t.Errorf("asked again too early: %v", err)
 		}
 		time.Sleep(time.Millisecond)
-		if s.Check(ctx) == nil {
+		if s.check(ctx) == nil {
 			t.Error("an old dial vouches for the broker")
 		}
 	})
