@@ -109,6 +109,11 @@ func (o *outlier) back() time.Time {
 	return o.since
 }
 
+// deciding is held while it is decided whether a server is left out, which depends on
+// the others: two at once would wait for each other, or both go. It is one for all
+// pools, since those of a reload share servers.
+var deciding sync.Mutex
+
 // noted takes what a session tells of its server.
 func (s *Server) noted(well, trial bool, why error) {
 	now := time.Now()
@@ -116,7 +121,10 @@ func (s *Server) noted(well, trial bool, why error) {
 		s.readmit(now)
 		return
 	}
-	if s.outlier.fail(now, s.pool.options.Outlier, trial, s.pool.mayEject(s), why) {
+	deciding.Lock()
+	left := s.outlier.fail(now, s.pool.options.Outlier, trial, s.pool.mayEject(s), why)
+	deciding.Unlock()
+	if left {
 		s.pool.tell(s.Name(), why)
 	}
 }
