@@ -153,7 +153,7 @@ func (p *Pool) Servers() []*Server { return slices.Clone(p.servers.Load().list) 
 // are in force.
 func (p *Pool) Start() {
 	for _, s := range p.servers.Load().list {
-		s.resize() // the configuration of before may have said another number
+		s.follow()
 	}
 	if p.looksUp() {
 		p.wg.Go(p.lookUp)
