@@ -140,3 +140,43 @@ func TestUnresolved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestServersThatComeBack: what is known of a server outlasts that its name does not lead
+// there for a while, or that a configuration is without it, if it has sessions or an
+// operator has spoken of it.
+func TestServersThatComeBack(t *testing.T) {
+	all := []dnsmessage.ResourceBody{address("10.0.0.1"), address("10.0.0.2"), address("10.0.0.3")}
+	z := &zone{records: map[string][]dnsmessage.ResourceBody{"b.test.": all}}
+	o := looking(t, z, Spec{Address: "b.test.:1883", MaxConnections: 1})
+	o.Seats = func() Seats { return &seats{} }
+	p := New(o, nil)
+	find := func(records ...dnsmessage.ResourceBody) {
+		t.Helper()
+		z.set("b.test.", records...)
+		if err := p.locate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find(all...)
+	p.server("10.0.0.1:1883").Drain(true)
+	leg, err := p.server("10.0.0.2:1883").sit(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := p.server("10.0.0.3:1883").state
+	find(all[2])
+	other := o
+	other.Servers = []Spec{{Address: "10.0.0.9:1883"}}
+	p = New(o, New(other, p))
+	find(all...)
+	if !p.server("10.0.0.1:1883").Maintenance() {
+		t.Error("a drain was forgotten")
+	}
+	if _, err := p.server("10.0.0.2:1883").sit(0); !errors.Is(err, ErrFull) || p.server("10.0.0.2:1883").Active() != 1 {
+		t.Errorf("a session was forgotten: %v", err)
+	}
+	if p.server("10.0.0.3:1883").state == third {
+		t.Error("a server is known for ever of which there is nothing to know")
+	}
+	leg.Leave()
+}

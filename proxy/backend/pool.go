@@ -99,6 +99,7 @@ type Pool struct {
 
 	mu      sync.Mutex              // one change of the servers at a time
 	found   map[string][]Location   // by the name that led there
+	gone    map[string]*state       // of servers that may come back, and are not forgotten
 	servers atomic.Pointer[servers] // never nil
 
 	located chan struct{} // closed when names have been looked up once
@@ -126,11 +127,8 @@ func New(o Options, last *Pool) *Pool {
 	known := map[string]*state{}
 	if last != nil {
 		last.mu.Lock()
-		p.found = maps.Clone(last.found)
+		p.found, known = maps.Clone(last.found), last.known()
 		last.mu.Unlock()
-		for _, s := range last.servers.Load().list {
-			known[s.Name()] = s.state
-		}
 	}
 	p.arrange(known)
 	if !p.looksUp() || len(p.servers.Load().list) > 0 {
