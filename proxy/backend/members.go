@@ -90,8 +90,8 @@ func (p *Pool) lookUp() {
 	first, failing := true, false
 	for {
 		err := p.locate(p.life)
-		if first && p.life.Err() == nil && !isClosed(p.located) {
-			close(p.located)
+		if !isClosed(p.located) {
+			close(p.located) // at the end of the pool too: nobody else will
 		}
 		if failing != (err != nil) || first && err != nil {
 			p.tell("", err)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,29 @@ func TestOpenWaitsForNames(t *testing.T) {
 		if got := w.since(); found && len(got) != 0 || !found && !slices.Equal(got, []string{" down"}) {
 			t.Errorf("found %v: told %q", found, got)
 		}
+	}
+}
+
+// TestCloseWhileNamesAreLookedUp: who waits for names does not wait any more.
+func TestCloseWhileNamesAreLookedUp(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := New(Options{Servers: []Spec{{Address: "b.test.:1883"}}, Resolver: NewResolver(silent.LocalAddr().String()), Resolve: time.Hour}, nil)
+	p.Start()
+	if _, _, err := silent.ReadFrom(make([]byte, 512)); err != nil { // the question
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Open(t.Context(), Client{})
+		done <- err
+	}()
+	_ = p.Close()
+	if err := <-done; !errors.Is(err, ErrDown) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -168,14 +168,23 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Ready returns an error if no session could be served.
+// Ready returns an error if no session could be served. It asks all servers at once:
+// one that does not answer takes no time from the others.
 func (p *Pool) Ready(ctx context.Context) error {
-	errs := []error{ErrDown}
-	for _, s := range p.servers.Load().list {
-		if !s.usable(time.Now()) {
-			continue
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	now, asked := time.Now(), 0
+	servers := p.Servers()
+	answers := make(chan error, len(servers)) // who answers late waits for nobody
+	for _, s := range servers {
+		if s.usable(now) {
+			asked++
+			go func() { answers <- s.check(ctx) }()
 		}
-		err := s.check(ctx)
+	}
+	errs := []error{ErrDown}
+	for range asked {
+		err := <-answers
 		if err == nil {
 			return nil
 		}

@@ -211,3 +211,17 @@ func TestDown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReadyBesideOneThatIsStuck: a server that does not answer does not make a pool
+// unready that has another.
+func TestReadyBesideOneThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{fails: map[string]error{"b:1": nil}, stuck: map[string]bool{"a:1": true}}
+		p := over(n, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Ready(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
