@@ -241,6 +241,17 @@ func (s *Server) check(ctx context.Context) error {
 	return conn.Close()
 }
 
+// follow makes of what the configuration of before has left what the one of now says.
+func (s *Server) follow() {
+	s.resize()
+	if s.pool.options.Health.Interval == 0 {
+		s.health.forget()
+	}
+	if s.pool.options.Outlier.Failures == 0 {
+		s.readmit(time.Now())
+	}
+}
+
 // resize lets the server have as many connections as the configuration says.
 func (s *Server) resize() {
 	if s.seats == nil {
