@@ -70,3 +70,32 @@ func (p *proxy) awaitServer(t *testing.T, server string, up float64) {
 	t.Helper()
 	p.awaitMetric(t, fmt.Sprintf("mqttward_backend_server_up{backend=%q,server=%q}", "broker", server), up)
 }
+
+// clientsOf returns the names of n clients whose sessions are at a broker, by their
+// client identifiers. There are no sessions of theirs when it returns.
+func (p *proxy) clientsOf(t *testing.T, b *broker, n int) []string {
+	t.Helper()
+	var ids []string
+	for i := 0; len(ids) < n; i++ {
+		if i > 20*n+100 {
+			t.Fatalf("%d of %d clients are at %s", len(ids), i, b.address())
+		}
+		id := fmt.Sprintf("client-%d", i)
+		c := p.come(t, id)
+		c.echoes(t, "found/"+id) // by now the broker has written of it
+		_ = c.Disconnect(&paho.Disconnect{})
+		if b.sessions(id) > 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// reload puts other settings in force.
+func (p *proxy) reload(t *testing.T, s settings) {
+	t.Helper()
+	p.configure(t, s)
+	if err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -16,7 +16,7 @@ type fault int
 const (
 	none      fault = iota
 	refused         // nobody listens
-	reset           // connections are accepted, and broken at once
+	reset           // connections are accepted, and broken when the first byte comes
 	frozen          // connections are accepted, and nothing moves on any: half-open
 	slow            // bytes come late, and few at a time
 	blackhole       // nobody answers a SYN
@@ -163,6 +163,7 @@ func (r *relay) drop(conn net.Conn) {
 func (r *relay) serve(client net.Conn) {
 	defer r.drop(client)
 	if f, _ := r.now(); f == reset {
+		_, _ = client.Read(make([]byte, 1))
 		_ = client.(*net.TCPConn).SetLinger(0)
 		return
 	}
