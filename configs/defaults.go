@@ -122,6 +122,10 @@ func (c *Config) completeListener(l *Listener) {
 	if l.Authn == nil {
 		l.Authn = c.methods()
 	}
+	l.Transport = cmp.Or(l.Transport, TransportTCP)
+	if l.Transport == TransportWebSocket {
+		l.Path = cmp.Or(l.Path, "/mqtt")
+	}
 	if t := l.TLS; t != nil {
 		t.MinVersion = cmp.Or(t.MinVersion, "1.2")
 		t.ClientAuth = cmp.Or(t.ClientAuth, ClientAuthNone)

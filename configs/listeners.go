@@ -10,7 +10,10 @@ func (l *loader) listeners(backends, methods []string) {
 	for i, s := range c.Listeners {
 		path := item("listeners", i)
 		l.listenAddress(path, s.Address, c.Listeners[:i])
-		l.transport(path, s)
+		l.socketMode(key(path, "mode"), s.Address, s.Mode)
+		l.webSocket(path, s)
+		l.privacy(path, s)
+		l.balancers(key(path, "proxy_protocol"), s)
 		l.backendOf(path, s, backends)
 		if s.Authn != nil && len(s.Authn) == 0 {
 			l.fail(key(path, "authn"), "is an empty list: nobody could log in; left out, all methods are used")
@@ -38,8 +41,8 @@ func (l *loader) listenAddress(path string, a Address, before []Listener) {
 	}
 }
 
-// transport sees to it that nobody is in the clear without having said so.
-func (l *loader) transport(path string, s Listener) {
+// privacy sees to it that nobody is in the clear without having said so.
+func (l *loader) privacy(path string, s Listener) {
 	at := key(path, "tls")
 	switch {
 	case s.TLS != nil && s.InsecurePlaintext:
@@ -49,6 +52,18 @@ func (l *loader) transport(path string, s Listener) {
 	case s.Address == "" || s.Address.Local() || s.InsecurePlaintext || l.unsure(key(path, "insecure_plaintext")):
 	default:
 		l.missing(at, "is required on %s, which is not loopback (insecure_plaintext: true does without)", s.Address)
+	}
+}
+
+// balancers sees to it that nobody is believed who was not meant.
+func (l *loader) balancers(path string, s Listener) {
+	at := key(path, "trusted")
+	switch b := s.ProxyProtocol; {
+	case b == nil || s.Address == "" || l.unsure(at):
+	case s.Address.Unix() && b.Trusted != nil:
+		l.fail(at, "has no effect on a Unix socket, whose peers have no addresses: whoever may open it is trusted")
+	case !s.Address.Unix() && len(b.Trusted) == 0:
+		l.missing(at, "is required: the addresses of the balancers, as in [10.0.0.5/32]")
 	}
 }
 

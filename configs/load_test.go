@@ -57,9 +57,11 @@ func mustParse(t *testing.T, text string) *Config {
 func TestExamples(t *testing.T) {
 	examples := map[string][]string{
 		"minimal.yaml":     {"server.crt", "server.key", "users.passwd"},
+		"websocket.yaml":   {"server.crt", "server.key", "users.passwd"},
 		"mqttward.yaml":    {"server.crt", "server.key", "users.passwd"},
 		"factory-dmz.yaml": {"gateway.crt", "gateway.key", "line-a-ca.crt", "line-a.crl", "line-b-ca.crt", "people.passwd", "people.groups", "admin.token"},
 
+		"load-balancer.yaml":  {"server.crt", "server.key", "brokers-ca.crt", "gateway.crt", "gateway.key", "cloud.password", "users.passwd", "users.groups"},
 		"consumer-cloud.yaml": {"server.crt", "server.key", "staff.passwd", "staff.groups"},
 	}
 	found, err := filepath.Glob("*.yaml")
@@ -339,7 +341,7 @@ func TestVariablesAreDistinct(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml", "consumer-cloud.yaml"} {
+	for _, example := range []string{"minimal.yaml", "mqttward.yaml", "factory-dmz.yaml", "consumer-cloud.yaml", "websocket.yaml", "load-balancer.yaml"} {
 		text, err := os.ReadFile(example)
 		if err != nil {
 			f.Fatal(err)

@@ -93,6 +93,9 @@ func TestEveryKey(t *testing.T) {
 listeners:
   - name: mqtts
     address: "[::1]:8883"
+    transport: websocket
+    path: /ws
+    origins: [https://app.example, "https://*.plant.example:8443"]
     tls:
       certificates: [{cert: crt, key: ./key}]
       min_version: 1.3
@@ -108,6 +111,7 @@ listeners:
     backend: broker
     authn: [plc, anyone]
     silent: true
+    proxy_protocol: {trusted: [10.0.0.5/32, "2001:db8::5"]}
   - {name: plain, address: ":1884", insecure_plaintext: true}
 backends: [{name: broker, servers: [{address: "unix:/run/broker"}], probe: {username: probe, password_file: key}, credentials: {mode: replace, username: "${username}", password_file: key}, proxy_protocol: v2}]
 client_id: {match: ["${username}-*"]}
@@ -157,7 +161,7 @@ log: {level: debug, format: json, audit: audit.log}
 	local := filepath.Join
 	want := []Listener{
 		{
-			Name: "mqtts", Address: "[::1]:8883",
+			Name: "mqtts", Address: "[::1]:8883", Transport: TransportWebSocket, Path: "/ws", Origins: []string{"https://app.example", "https://*.plant.example:8443"},
 			TLS: &TLS{
 				Certificates: []Certificate{{Cert: local(dir, "crt"), Key: local(dir, "key")}},
 				MinVersion:   "1.3", ClientAuth: ClientAuthOptional, ClientCA: local(dir, "ca"),
@@ -167,8 +171,9 @@ log: {level: debug, format: json, audit: audit.log}
 			Allow:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 			Deny:    []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
 			Backend: "broker", Authn: []string{"plc", "anyone"}, Silent: true,
+			ProxyProtocol: &Balancers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32"), netip.MustParsePrefix("2001:db8::5/128")}},
 		},
-		{Name: "plain", Address: ":1884", InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
+		{Name: "plain", Address: ":1884", Transport: TransportTCP, InsecurePlaintext: true, Backend: "broker", Authn: []string{"plc", "users", "anyone"}},
 	}
 	if !reflect.DeepEqual(c.Listeners, want) {
 		t.Errorf("listeners\n%+v, want\n%+v", c.Listeners, want)
@@ -183,9 +188,9 @@ log: {level: debug, format: json, audit: audit.log}
 			},
 			Allow:  []string{"publish", "subscribe", "receive"},
 			Topics: []string{"a/${username}/#", "=a/+"}, QoS: []int{0, 2}, Retain: &retain,
-			Place: Place{Path: "authz.rules[0]", Line: 29},
+			Place: Place{Path: "authz.rules[0]", Line: 33},
 		},
-		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 40}},
+		{Deny: []string{"publish"}, Topics: []string{"#"}, Place: Place{Path: "authz.rules[1]", Line: 44}},
 	}
 	if !reflect.DeepEqual(c.Authz.Rules, rules) {
 		t.Errorf("rules\n%+v, want\n%+v", c.Authz.Rules, rules)

@@ -10,7 +10,7 @@ import (
 type Route struct {
 	Name        string   `yaml:"name"`
 	Listeners   []string `yaml:"listeners"`    // names
-	ServerNames []string `yaml:"server_names"` // of TLS (SNI), as the client sent them; globs, as the next three
+	ServerNames []string `yaml:"server_names"` // of TLS (SNI), or as a balancer says, as they were sent; globs, as the next three
 	ClientIDs   []string `yaml:"client_ids"`
 	Users       []string `yaml:"users"`
 	Groups      []string `yaml:"groups"`

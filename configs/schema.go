@@ -54,14 +54,32 @@ type Config struct {
 type Listener struct {
 	Name              string         `yaml:"name"`
 	Address           Address        `yaml:"address"`
-	TLS               *TLS           `yaml:"tls"` // nil: plaintext
+	Mode              FileMode       `yaml:"mode"` // of the file of a Unix socket; 0: as the umask leaves it
+	Transport         string         `yaml:"transport" oneof:"tcp websocket"`
+	Path              string         `yaml:"path"`    // that requests for a WebSocket have; only with TransportWebSocket
+	Origins           []string       `yaml:"origins"` // of pages that may connect; nil: those of the host itself; only with TransportWebSocket
+	TLS               *TLS           `yaml:"tls"`     // nil: plaintext
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
 	Allow             []netip.Prefix `yaml:"allow"`   // empty: all
 	Deny              []netip.Prefix `yaml:"deny"`    // beats Allow
 	Backend           string         `yaml:"backend"` // the name of an entry in Backends, for clients that fit no route
 	Authn             []string       `yaml:"authn"`   // names of entries in Authn, in the order in which they are asked
 	Silent            bool           `yaml:"silent"`  // who is refused gets no CONNACK
+
+	ProxyProtocol *Balancers `yaml:"proxy_protocol"` // nil: whoever connects is a client
 }
+
+// Balancers are those who pass connections of clients on, and say by PROXY headers
+// whose they are.
+type Balancers struct {
+	Trusted []netip.Prefix `yaml:"trusted"` // their addresses; none exactly on a Unix socket, where all are trusted
+}
+
+// The values of Listener.Transport.
+const (
+	TransportTCP       = "tcp"       // MQTT right on the connection
+	TransportWebSocket = "websocket" // MQTT in the frames of a WebSocket
+)
 
 // The values of TLS.ClientAuth.
 const (
@@ -189,8 +207,9 @@ type PublishBytes struct {
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	Address   Address `yaml:"address"`    // "": none
-	TokenFile string  `yaml:"token_file"` // given if Address is not local
+	Address   Address  `yaml:"address"`    // "": none
+	Mode      FileMode `yaml:"mode"`       // as of a Listener
+	TokenFile string   `yaml:"token_file"` // given if Address is not local
 }
 
 // The values of Log.Audit that are not the path of a file.

@@ -136,6 +136,9 @@ func (a Address) Split() (network, address string) {
 	return "tcp", string(a)
 }
 
+// Unix reports whether it is a Unix socket.
+func (a Address) Unix() bool { return strings.HasPrefix(string(a), "unix:") }
+
 // Local reports whether only this machine can reach the address.
 func (a Address) Local() bool {
 	network, address := a.Split()

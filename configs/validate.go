@@ -150,6 +150,7 @@ func (l *loader) seconds(path string, d time.Duration, most int64) {
 
 func (l *loader) admin() {
 	a := &l.cfg.Admin
+	l.socketMode("admin.mode", a.Address, a.Mode)
 	if a.Address != "" && !a.Address.Local() && a.TokenFile == "" {
 		l.missing("admin.token_file", "is required off loopback, and the address is %s", a.Address)
 	}

@@ -15,6 +15,7 @@ func (c *Config) Warnings() []string {
 	w.plaintext()
 	w.plainRedis()
 	w.everybody()
+	w.balancers()
 	w.relaxed()
 	w.limits()
 	w.drain()
@@ -72,6 +73,19 @@ func (w *warnings) everybody() {
 	}
 	if c.Authz.Mode == ModeMonitor {
 		w.add("authz.mode", "monitor: nothing is denied, only reported")
+	}
+}
+
+func (w *warnings) balancers() {
+	for i, s := range w.config.Listeners {
+		if s.ProxyProtocol == nil {
+			continue
+		}
+		for j, trusted := range s.ProxyProtocol.Trusted {
+			if trusted.Bits() == 0 {
+				w.add(item(key(key(item("listeners", i), "proxy_protocol"), "trusted"), j), "%v is everybody: who connects can claim any address", trusted)
+			}
+		}
 	}
 }
 

@@ -16,7 +16,10 @@ import (
 	"github.com/mqttward/mqttward/configs"
 )
 
-const unitFile = "mqttward.service"
+const (
+	unitFile   = "mqttward.service"
+	socketFile = "mqttward.socket"
+)
 
 // binary is where the unit expects the proxy.
 const binary = "/usr/bin/mqttward"
@@ -28,12 +31,13 @@ const maxExposure = "15"
 
 // TestUnitHardening names the directives that must not get lost.
 func TestUnitHardening(t *testing.T) {
-	unit := parseUnit(t)
+	unit := parseUnit(t, unitFile)
 	for _, tt := range []struct {
 		directive string
 		want      []string
 	}{
-		{"Type", []string{"exec"}},
+		{"Type", []string{"notify"}},
+		{"NotifyAccess", []string{"main"}},
 		{"User", []string{"mqttward"}},
 		{"NoNewPrivileges", []string{"yes"}},
 		{"CapabilityBoundingSet", []string{""}},
@@ -73,7 +77,7 @@ func TestUnitHardening(t *testing.T) {
 // TestUnitReload holds start and reload to one configuration file, and the
 // check before the signal.
 func TestUnitReload(t *testing.T) {
-	unit := parseUnit(t)
+	unit := parseUnit(t, unitFile)
 	const config = " -c /etc/mqttward/mqttward.yaml"
 	if got, want := unit["Service.ExecStart"], []string{binary + " run" + config}; !slices.Equal(got, want) {
 		t.Errorf("ExecStart is %q, want %q", got, want)
@@ -104,7 +108,7 @@ authn: [{name: users, type: password, file: users}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := parseUnit(t)["Service.TimeoutStopSec"]
+	got := parseUnit(t, unitFile)["Service.TimeoutStopSec"]
 	if len(got) != 1 {
 		t.Fatalf("TimeoutStopSec is %q", got)
 	}
@@ -114,22 +118,46 @@ authn: [{name: users, type: password, file: users}]
 	}
 }
 
-// TestUnitVerify has systemd read the unit. A unit names a binary that must
+// TestSocket holds the socket to the listener of the example that it is for.
+func TestSocket(t *testing.T) {
+	unit := parseUnit(t, socketFile)
+	for directive, want := range map[string]string{
+		"Socket.ListenStream": "0.0.0.0:8883", "Socket.FileDescriptorName": "mqtts",
+		"Socket.Accept": "", "Unit.PartOf": "", "Install.WantedBy": "sockets.target",
+	} {
+		if got := strings.Join(unit[directive], " "); got != want {
+			t.Errorf("%s is %q, want %q", directive, got, want)
+		}
+	}
+	example := read(t, "../configs/mqttward.yaml")
+	for _, want := range []string{"name: " + unit["Socket.FileDescriptorName"][0] + "\n", `address: "` + unit["Socket.ListenStream"][0] + `"`} {
+		if !strings.Contains(example, want) {
+			t.Errorf("configs/mqttward.yaml has no %s", want)
+		}
+	}
+}
+
+// TestUnitVerify has systemd read the units. A unit names a binary that must
 // be there, so a copy names one that is.
 func TestUnitVerify(t *testing.T) {
 	analyze, ok := systemdAnalyze(t)
 	if !ok {
 		return
 	}
-	unit := strings.ReplaceAll(read(t, unitFile), binary, "/bin/true")
-	file := filepath.Join(t.TempDir(), unitFile)
-	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	args := []string{"verify"}
+	for _, name := range []string{unitFile, socketFile} {
+		unit := strings.ReplaceAll(read(t, name), binary, "/bin/true")
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
 	}
-	out, err := exec.Command(analyze, "verify", file).CombinedOutput()
+	out, err := exec.Command(analyze, args...).CombinedOutput()
 	// Unknown directives are only warned of; warnings about the machine's
 	// other units are not ours.
-	if err != nil || strings.Contains(string(out), unitFile) {
+	if err != nil || strings.Contains(string(out), unitFile) || strings.Contains(string(out), socketFile) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
@@ -196,11 +224,11 @@ func systemdAnalyze(t *testing.T) (command string, ok bool) {
 
 // parseUnit returns the values of "Section.Directive", one for each time it
 // stands there.
-func parseUnit(t *testing.T) map[string][]string {
+func parseUnit(t *testing.T, file string) map[string][]string {
 	t.Helper()
 	unit := map[string][]string{}
 	section := ""
-	for line := range strings.Lines(read(t, unitFile)) {
+	for line := range strings.Lines(read(t, file)) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -211,7 +239,7 @@ func parseUnit(t *testing.T) map[string][]string {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if !ok {
-			t.Fatalf("%s: not a directive: %q", unitFile, line)
+			t.Fatalf("%s: not a directive: %q", file, line)
 		}
 		unit[section+"."+name] = append(unit[section+"."+name], value)
 	}

@@ -256,3 +256,28 @@ func TestDrainVerbsWithToken(t *testing.T) {
 	default:
 	}
 }
+
+// After an upgrade clients are to come back to where they were: there is a new
+// process.
+func TestDrainOfUpgrade(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	s := startUpgradable(t, settings{broker: b.address(), more: "broker_profile: legacy\ndrain: {server_reference: '" + otherServer + "', moved: true}"})
+	told := func(c *client5, code byte, reference string) {
+		t.Helper()
+		d := receive(t, "DISCONNECT", c.goodbye)
+		got := ""
+		if d.Properties != nil {
+			got = d.Properties.ServerReference
+		}
+		if d.ReasonCode != code || got != reference {
+			t.Errorf("told 0x%02X and %q, want 0x%02X and %q", d.ReasonCode, got, code, reference)
+		}
+	}
+	before := s.join(t, "alice", "before")
+	s.upgrade(t)
+	told(before, 0x8B, "")
+	after := s.join(t, "alice", "after")
+	s.end(t)
+	told(after, 0x9D, otherServer)
+}

@@ -1,19 +1,19 @@
 #!/bin/sh
 # Installs what the end-to-end tests talk to: Debian's broker mosquitto and its
-# clients, sources of identities, and an OpenID provider for Node.js. It does
-# nothing where they are there already.
+# clients, sources of identities, a browser, and for Node.js an OpenID provider and
+# MQTT.js. It does nothing where they are there already.
 set -eu
 
 # shellcheck source=tools/apt.sh
 . "$(dirname "$0")/../tools/apt.sh"
 
-packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl haproxy'
+packages='mosquitto mosquitto-clients postgresql mariadb-server redis-server slapd ldap-utils openssl haproxy chromium'
 
 # Debian puts the broker where only root looks.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 present() {
-	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd mariadbd redis-server slapd ldapadd openssl haproxy; do
+	for command in mosquitto mosquitto_pub mosquitto_sub mosquitto_passwd mariadbd redis-server slapd ldapadd openssl haproxy chromium; do
 		command -v "$command" >/dev/null || return 1
 	done
 	# Debian has no link to it in the path.
@@ -34,15 +34,17 @@ debian() {
 	present || give_up 'they were installed and are still not there'
 }
 
-provider() {
-	cd "$(dirname "$0")/oidc"
-	[ -d node_modules/oauth2-mock-server ] && return
+# node FOLDER PACKAGE installs what package-lock.json of the folder names.
+node() {
+	[ -d "$1/node_modules/$2" ] && return
 	command -v npm >/dev/null || {
 		echo 'The end-to-end tests need Node.js 20.19 or later with npm.' >&2
 		exit 1
 	}
-	retry npm ci --ignore-scripts --no-audit --no-fund
+	retry npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund
 }
 
 debian
-provider
+cd "$(dirname "$0")"
+node oidc oauth2-mock-server
+node websocket mqtt

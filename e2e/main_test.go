@@ -46,7 +46,7 @@ func run(m *testing.M) int {
 // findTools looks for mosquitto, which Debian puts where only root looks.
 func findTools() error {
 	err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin")
-	for _, tool := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd", "stdbuf", "mariadbd", "redis-server", "slapd", "openssl", "haproxy", "node"} {
+	for _, tool := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd", "stdbuf", "mariadbd", "redis-server", "slapd", "openssl", "haproxy", "node", "chromium"} {
 		_, lookErr := exec.LookPath(tool)
 		err = errors.Join(err, lookErr)
 	}

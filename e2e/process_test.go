@@ -86,7 +86,13 @@ type process struct {
 // launch starts a program that writes to out. It is killed when the test ends.
 func launch(t *testing.T, out *transcript, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(name, args...), out: out, done: make(chan struct{})}
+	return launchCommand(t, out, exec.Command(name, args...))
+}
+
+// launchCommand is launch with more than arguments.
+func launchCommand(t *testing.T, out *transcript, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, out: out, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -99,7 +105,7 @@ func launch(t *testing.T, out *transcript, name string, args ...string) *process
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s %s:\n%s", name, strings.Join(args, " "), out)
+			t.Logf("%s:\n%s", strings.Join(cmd.Args, " "), out)
 		}
 	})
 	return p

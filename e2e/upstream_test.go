@@ -93,7 +93,7 @@ func TestProxyProtocol(t *testing.T) {
 			c.connect(packets.V5, "device", "alice")
 			publish(t, p.as("bob"), "-q", "1", "-t", "x", "-m", payload("x"))
 			monitor.await(t, payload("x"))
-			front.await(t, "client "+c.LocalAddr().String()+"\n")
+			front.await(t, "client "+c.LocalAddr().String()+" for ")
 
 			// What the proxy asks for itself has a header too.
 			report := mqttward(t, "", "doctor", "-c", p.file("mqttward.yaml"))
@@ -113,26 +113,36 @@ type haproxy struct {
 
 func startHAProxy(t *testing.T, b *broker) *haproxy {
 	t.Helper()
+	return launchHAProxy(t, func(address string) string {
+		return `
+frontend front
+    bind ` + address + ` accept-proxy
+    log global
+    log-format "client %ci:%cp for %[fc_pp_authority]"
+    option logasap
+    default_backend broker
+backend broker
+    server broker ` + b.address() + `
+`
+	})
+}
+
+// launchHAProxy starts one whose configuration has, beside what all have, that for the
+// address at which it is to listen.
+func launchHAProxy(t *testing.T, config func(address string) string) *haproxy {
+	t.Helper()
 	for range 10 {
 		h := &haproxy{address: "127.0.0.1:" + freePort(t)}
-		config := filepath.Join(t.TempDir(), "haproxy.cfg")
-		write(t, config, `global
+		file := filepath.Join(t.TempDir(), "haproxy.cfg")
+		write(t, file, `global
     log stdout format raw daemon
 defaults
     mode tcp
     timeout connect 5s
     timeout client 60s
     timeout server 60s
-frontend front
-    bind `+h.address+` accept-proxy
-    log global
-    log-format "client %ci:%cp"
-    option logasap
-    default_backend broker
-backend broker
-    server broker `+b.address()+`
-`)
-		h.process = launch(t, newTranscript(), "haproxy", "-db", "-f", config)
+`+config(h.address))
+		h.process = launch(t, newTranscript(), "haproxy", "-db", "-f", file)
 		started := false
 		eventually(t, "start or end of haproxy", func() bool {
 			conn, err := net.Dial("tcp", h.address)

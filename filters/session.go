@@ -20,7 +20,7 @@ type Session struct {
 	Certificate *x509.Certificate // the client's verified certificate; nil: none
 	RemoteAddr  netip.AddrPort    // zero on a Unix socket
 	Listener    string
-	ServerName  string // that the client has asked for in TLS (SNI); empty: none
+	ServerName  string // that the client asked for: by TLS, or as a balancer says; "": none
 	Backend     string // where the session goes, by its name, and
 	Server      string // which of its servers has it
 	Owner       string // the principal that the client identifier belongs to

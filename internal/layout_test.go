@@ -50,6 +50,7 @@ var directions = []struct{ pkg, ours, foreign string }{
 	{"internal/nonblock", "", "unsafe"},
 	{"internal/mqtttest", "packets internal/memnet", "..."},
 	{"internal/admin", "filters ratelimit", "..."},
+	{"internal/handover", "configs", "..."},
 	{"internal/demo", "configs internal/app internal/pki", "..."},
 	{"internal/app", "...", "..."},
 	{"cmd/*", "configs internal/...", "..."},

@@ -173,7 +173,10 @@ func connectError(err error) error {
 }
 
 func readConnectError(err error) error {
+	_, violation := errors.AsType[*packets.Error](err)
 	switch {
+	case violation: // of a WebSocket
+		return connectError(err)
 	case isTimeout(err):
 		return &ending{end: EndConnectTime}
 	case isGone(err):

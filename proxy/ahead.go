@@ -68,7 +68,7 @@ func (a *ahead) discard() {
 // feed fills the reader once from src, which is w or TLS over it. What the reader
 // returned before is no longer valid.
 func (w *wire) feed(src io.Reader) error {
-	if w.reader.Dry(w.records) {
+	if w.reader.Dry(w.records) && !(w.records && w.frames.filled()) {
 		if err := w.await(); err != nil {
 			return err
 		}

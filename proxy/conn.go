@@ -22,10 +22,13 @@ type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
 	remote   netip.AddrPort
-	visit    Visit
+	visit    Visit   // nil: it is not admitted any more
+	held     bool    // it came from a balancer
+	origin   *origin // as that says; nil: it is the peer's own
 
-	wire     *wire    // the client's socket
-	client   net.Conn // wire, or TLS over it
+	wire     *wire     // the client's socket
+	client   net.Conn  // wire, or TLS over it, or a WebSocket over either
+	tls      *tls.Conn // nil: plaintext
 	reader   *packets.Reader
 	toClient sink
 
@@ -89,8 +92,14 @@ func (c *conn) live() {
 // open opens the session. It returns why there is none.
 func (c *conn) open() (e *ending) {
 	defer c.caught(&e)
+	if e := c.introduce(); e != nil {
+		return e
+	}
 	if err := c.handshake(); err != nil {
 		return c.refuse(asEnding(err, EndHandshake, packets.Success))
+	}
+	if err := c.upgrade(); err != nil {
+		return c.refuse(asEnding(err, EndUpgrade, packets.Success))
 	}
 	if err := c.accept(); err != nil {
 		c.unclaim() // nobody waits until a refused client has gone
@@ -119,7 +128,9 @@ func (c *conn) finish(e *ending) {
 	if errors.As(e.err, &violation) && violation.Check != 0 {
 		o.Checked(violation.Check.String(), "refused")
 	}
-	c.auditEnd(e)
+	if !e.quiet {
+		c.auditEnd(e)
+	}
 	c.wire.discard() // last: what is logged of a CONNECT lies in a buffer
 	if c.broker != nil {
 		c.broker.discard()
@@ -198,9 +209,13 @@ func (c *conn) handshake() error {
 	if err != nil {
 		return &ending{end: EndHandshake, err: err}
 	}
-	c.client, c.toClient.out = t, t
-	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
+	c.client, c.tls, c.toClient.out = t, t, t
+	state := t.ConnectionState()
+	if len(state.VerifiedChains) > 0 {
 		c.sess.Certificate = state.PeerCertificates[0]
+	}
+	if state.ServerName != "" { // it may be known by a PROXY header
+		c.sess.ServerName = state.ServerName
 	}
 	return nil
 }

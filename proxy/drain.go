@@ -14,7 +14,8 @@ import (
 // Drain says which sessions end, how fast, and what their clients are told. Only
 // those of MQTT 5.0 can be told anything; the connections of others are closed.
 type Drain struct {
-	// Match says of which sessions; nil: of all. It must not call the Server.
+	// Match says of which sessions; nil: of all. It must not call the Server, and is
+	// asked of each session when its turn has come, too.
 	Match func(ClientInfo) bool
 
 	// PerSecond is how many sessions end in a second at most; 0: all end at once. As
@@ -51,13 +52,22 @@ func (s *Server) Drain(ctx context.Context, d Drain) {
 			if !turn && !waitFor(ctx, pace) {
 				return
 			}
-			c.stop(e)
-			turn = c.ending.Load() != e // it has ended by itself: the turn is the next one's
+			turn = !d.ends(c, e) // the turn is the next one's
 		}
 		if len(found) == 0 {
 			return
 		}
 	}
+}
+
+// ends ends a session, and reports false if it has ended by itself or does not match
+// any more: what Match says may have changed while it waited for its turn.
+func (d *Drain) ends(c *conn, e *ending) bool {
+	if d.Match != nil && !d.Match(c.info()) {
+		return false
+	}
+	c.stop(e)
+	return c.ending.Load() == e
 }
 
 func (d *Drain) ending() *ending {

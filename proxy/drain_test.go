@@ -134,6 +134,24 @@ func TestDrainOfSome(t *testing.T) {
 	})
 }
 
+// TestDrainIsTakenBack in the middle: who waits for its turn stays.
+func TestDrainIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		all := h.gather(5, packets.V5)
+		all.watch()
+		until := all.start.Add(1500 * time.Millisecond)
+		h.server.Drain(t.Context(), proxy.Drain{PerSecond: 1, Match: func(proxy.ClientInfo) bool { return time.Now().Before(until) }})
+		if took := time.Since(all.start); took != 2*time.Second {
+			t.Errorf("Drain took %v", took)
+		}
+		if left := len(h.server.Clients()); left != 3 {
+			t.Errorf("%d are left, want 3: %v", left, all.after)
+		}
+	})
+}
+
 // TestDrainSkips who leaves by itself: nobody has to wait for its turn.
 func TestDrainSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +177,7 @@ func TestDrainWords(t *testing.T) {
 	const reference = "other.example:8883"
 	full := packets.AppendDisconnectWith(nil, packets.UseAnotherServer, mqtttest.Text(packets.ServerReference, reference))
 	largest := func(n int) func(*packets.Connect) {
-		return mqtttest.Props(mqtttest.Uint32(packets.MaximumPacketSize, uint32(n))) //nolint:gosec // G115: it is small
+		return mqtttest.Props(mqtttest.Uint32(packets.MaximumPacketSize, uint32(n)))
 	}
 	for name, tt := range map[string]struct {
 		version packets.Version
@@ -169,7 +187,8 @@ func TestDrainWords(t *testing.T) {
 	}{
 		"another server": {packets.V5, nil, proxy.Drain{Reference: reference}, full},
 		"moved": {
-			packets.V5, nil, proxy.Drain{Reference: reference, Moved: true},
+			packets.V5, nil,
+			proxy.Drain{Reference: reference, Moved: true},
 			packets.AppendDisconnectWith(nil, packets.ServerMoved, mqtttest.Text(packets.ServerReference, reference)),
 		},
 		"it fits":        {packets.V5, []func(*packets.Connect){largest(len(full))}, proxy.Drain{Reference: reference}, full},

@@ -16,16 +16,18 @@ type End string
 // The ends of connections. Those up to EndBackend come before there is a
 // session.
 const (
-	EndHandshake   End = "tls_handshake"     // failed, or a peer that speaks no TLS
-	EndNotMQTT     End = "not_mqtt"          // the first byte begins no CONNECT
-	EndMalformed   End = "malformed_connect" // or a protocol version nobody knows
-	EndConnectSize End = "connect_too_large" // CONNECT above its limit
-	EndConnectTime End = "connect_timeout"   // no whole CONNECT in time
-	EndEarly       End = "closed_early"      // the client left before its CONNECT
-	EndCredentials End = "bad_credentials"   // no or wrong credentials
-	EndAuthDown    End = "authn_unavailable" // a method could not answer
-	EndBanned      End = "banned"            // user, client identifier, or network of a client that is known there
-	EndBusy        End = "busy"              // memory is short
+	EndProxyHeader End = "proxy_header"        // a balancer's, that is missing or wrong
+	EndHandshake   End = "tls_handshake"       // failed, or a peer that speaks no TLS
+	EndUpgrade     End = "websocket_handshake" // no request for a WebSocket, or one that is refused
+	EndNotMQTT     End = "not_mqtt"            // the first byte begins no CONNECT
+	EndMalformed   End = "malformed_connect"   // or a protocol version nobody knows
+	EndConnectSize End = "connect_too_large"   // CONNECT above its limit
+	EndConnectTime End = "connect_timeout"     // no whole CONNECT in time
+	EndEarly       End = "closed_early"        // the client left before its CONNECT
+	EndCredentials End = "bad_credentials"     // no or wrong credentials
+	EndAuthDown    End = "authn_unavailable"   // a method could not answer
+	EndBanned      End = "banned"              // user, client identifier, or network of a client that is known there
+	EndBusy        End = "busy"                // memory is short
 	EndIdentity    End = "max_connections_per_identity"
 	EndDenied      End = "connect_denied"      // identity, Will or properties refused
 	EndNoRoute     End = "no_backend"          // there is none for the client
@@ -60,6 +62,7 @@ type ending struct {
 	rule string
 
 	reference string // to another server, for an MQTT 5.0 client; empty: none
+	quiet     bool   // it is counted and not logged, as what is turned away at once
 }
 
 func (e *ending) Error() string {

@@ -14,7 +14,8 @@ type Listener struct {
 	server  *Server
 	policy  atomic.Pointer[Policy]
 	open    atomic.Int64
-	tlsBase *tls.Config // lasts over reloads, and with it the session ticket keys
+	tlsBase *tls.Config  // lasts over reloads, and with it the session ticket keys
+	warned  atomic.Int64 // when operators have heard of a balancer, in nanoseconds of Unix time
 }
 
 // NewListener returns a listener that is governed by p.
@@ -80,7 +81,7 @@ func (l *Listener) Serve(ln net.Listener) {
 func (l *Listener) admit(raw net.Conn) {
 	remote := remoteAddr(raw)
 	policy := l.policy.Load()
-	visit, refusal := policy.Admit(time.Now(), remote.Addr())
+	visit, held, refusal := policy.arrive(time.Now(), remote.Addr())
 	if refusal != "" {
 		l.server.observer.Refused(refusal)
 		_ = raw.Close()
@@ -88,7 +89,7 @@ func (l *Listener) admit(raw net.Conn) {
 	}
 	l.server.observer.Opened(policy.Listener)
 	c := newConn(l, policy, raw, remote)
-	c.visit = visit
+	c.visit, c.held = visit, held
 	if !l.server.sessions.add(c) {
 		visit.Leave(time.Now(), NoFault)
 		_ = raw.Close()
@@ -104,7 +105,9 @@ func (l *Listener) left(c *conn, e *ending) {
 	if e.end == EndBackend || e.end == EndNoSeat || e.end == EndNoRoute {
 		c.visit.Unserved()
 	}
-	c.visit.Leave(time.Now(), e.fault())
+	if c.visit != nil {
+		c.visit.Leave(time.Now(), e.fault())
+	}
 	l.server.sessions.remove(c) // last, so that Shutdown waits for it
 	l.open.Add(-1)
 }
@@ -112,8 +115,12 @@ func (l *Listener) left(c *conn, e *ending) {
 // remoteAddr returns the address of the peer, zero if it has none.
 func remoteAddr(c net.Conn) netip.AddrPort {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		ap := a.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+		return addrPort(a)
 	}
 	return netip.AddrPort{}
+}
+
+func addrPort(a *net.TCPAddr) netip.AddrPort {
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

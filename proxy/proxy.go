@@ -25,12 +25,15 @@ import (
 // filters of the new one from their next packet on, and what they are subscribed to
 // at once; limits of time and size hold as they were when the connection came.
 type Policy struct {
-	Listener string // the listener's configured name
-	TLS      *TLS   // nil: plaintext
-	Admit    Admit
-	Authn    Authenticator
-	Up       filters.Chain // client to broker
-	Down     filters.Chain // broker to client
+	Listener  string     // the listener's configured name
+	TLS       *TLS       // nil: plaintext
+	WebSocket *WebSocket // nil: MQTT is right on the connection
+	Admit     Admit
+	Authn     Authenticator
+	Up        filters.Chain // client to broker
+	Down      filters.Chain // broker to client
+
+	Balancers *Balancers // nil: all peers are clients
 
 	// Route returns the backend of a client that has proved who it is. Nil: there is
 	// none for it.

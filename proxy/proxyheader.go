@@ -16,15 +16,20 @@ const maxProxyTLVs = 500
 var errProxyTLVs = errors.New("user name and server name of the client are too long for a PROXY header")
 
 // proxyHeader is what tells the broker who the client is before its CONNECT: its
-// address and, in version 2, by PP2_TYPE_SSL the name that it has proved, as
-// common name, whether it had a certificate or not. Nil for a policy that has none.
+// address, which a balancer may have told us, and, in version 2, by PP2_TYPE_SSL the
+// name that it has proved, as common name, whether it had a certificate or not. What a
+// balancer says of certificates does not go on. Nil for a policy that has none.
 func (c *conn) proxyHeader() ([]byte, error) {
 	version := c.pool.ProxyProtocol()
 	if version == 0 {
 		return nil, nil
 	}
-	h := proxyproto.HeaderProxyFromAddrs(version, c.wire.RemoteAddr(), c.wire.LocalAddr())
-	if _, tcp := c.wire.RemoteAddr().(*net.TCPAddr); !tcp {
+	source, destination := c.wire.RemoteAddr(), c.wire.LocalAddr()
+	if c.origin != nil {
+		source, destination = net.TCPAddrFromAddrPort(c.origin.source), net.TCPAddrFromAddrPort(c.origin.destination)
+	}
+	h := proxyproto.HeaderProxyFromAddrs(version, source, destination)
+	if _, tcp := source.(*net.TCPAddr); !tcp {
 		// The broker would not know what to do with the path of a socket.
 		h.TransportProtocol, h.SourceAddr, h.DestinationAddr = proxyproto.UNSPEC, nil, nil
 	}
@@ -44,13 +49,13 @@ func (c *conn) proxyHeader() ([]byte, error) {
 func (c *conn) proxyTLVs() ([]proxyproto.TLV, error) {
 	ssl := tlvparse.PP2SSL{Verify: 1}
 	var tlvs []proxyproto.TLV
-	if t, ok := c.client.(*tls.Conn); ok {
-		state := t.ConnectionState()
+	if c.tls != nil {
+		state := c.tls.ConnectionState()
 		ssl.Client = tlvparse.PP2_BITFIELD_CLIENT_SSL
 		ssl.TLV = append(ssl.TLV, proxyproto.TLV{Type: proxyproto.PP2_SUBTYPE_SSL_VERSION, Value: []byte(tls.VersionName(state.Version))})
-		if state.ServerName != "" {
-			tlvs = append(tlvs, proxyproto.TLV{Type: proxyproto.PP2_TYPE_AUTHORITY, Value: []byte(state.ServerName)})
-		}
+	}
+	if c.sess.ServerName != "" {
+		tlvs = append(tlvs, proxyproto.TLV{Type: proxyproto.PP2_TYPE_AUTHORITY, Value: []byte(c.sess.ServerName)})
 	}
 	if c.sess.Certificate != nil {
 		ssl.Client |= tlvparse.PP2_BITFIELD_CLIENT_CERT_CONN | tlvparse.PP2_BITFIELD_CLIENT_CERT_SESS

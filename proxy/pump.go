@@ -220,12 +220,12 @@ func (p *pump) beforeWait() error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	if p.socket.ahead.begun() {
+	if p.socket.begun() {
 		p.now = time.Now() // the reader has seen none of it
 	}
 	return p.clock.arm(p.conn, p.socket, p.now, p.partial())
 }
 
-// partial reports whether a packet has begun that is not complete, or a TLS record,
-// which is the beginning of one: it has no longer than a packet has.
-func (p *pump) partial() bool { return p.reader.Partial() || p.socket.ahead.begun() }
+// partial reports whether a packet has begun that is not complete, or a TLS record or a
+// frame, which is the beginning of one: it has no longer than a packet has.
+func (p *pump) partial() bool { return p.reader.Partial() || p.socket.begun() }

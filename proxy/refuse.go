@@ -8,8 +8,8 @@ func (c *conn) refuse(e *ending) *ending {
 	if stopped := c.ending.Load(); stopped != nil && e.end != EndRefused {
 		e = stopped
 	}
-	// Broker and crypto/tls have told the client themselves.
-	told := e.end == EndRefused || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
+	// Broker, upgrade and crypto/tls have told the client themselves.
+	told := e.end == EndRefused || e.end == EndUpgrade || c.wire.frames.settled() || e.end == EndHandshake && !isTimeout(e) && !isGone(e)
 	b := connackFor(c.reader.Version, e)
 	if b != nil && e.reference != "" && c.reader.Version == packets.V5 {
 		b = c.referred(b, packets.AppendConnack(nil, packets.V5, false, e.code, e.properties()))
@@ -24,6 +24,7 @@ func (c *conn) refuse(e *ending) *ending {
 	if b != nil {
 		_ = c.toClient.write(b)
 	}
+	c.wire.frames.part(e)
 	closeWrite(c.client, c.wire.Conn)
 	c.wire.drain()
 	return e

@@ -63,8 +63,8 @@ func (c *conn) recheck(p *Policy) (known bool) {
 		return true
 	}
 	var state tls.ConnectionState
-	if t, ok := c.client.(*tls.Conn); ok {
-		state = t.ConnectionState()
+	if c.tls != nil {
+		state = c.tls.ConnectionState()
 	}
 	ctx, cancel := c.within(p.Limits.ConnectTimeout)
 	defer cancel()

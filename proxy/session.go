@@ -94,6 +94,7 @@ func (c *conn) close() (e *ending) {
 		_ = c.toClient.write(c.disconnect(e))
 	}
 	closeWrite(c.upstream, c.broker.Conn)
+	c.wire.frames.part(e)
 	closeWrite(c.client, c.wire.Conn)
 	c.broker.drain()
 	c.wire.drain()

@@ -12,7 +12,7 @@ import (
 type sessions struct {
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	placed map[place]*conn // the latest session of each client at a backend of several servers
+	placed map[place]*conn // the latest session of each client at a backend
 	life   context.Context // ends with Shutdown
 	end    context.CancelFunc
 	wg     sync.WaitGroup

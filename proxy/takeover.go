@@ -12,11 +12,9 @@ type place struct{ backend, clientID string }
 func (c *conn) place() place { return place{c.sess.Backend, c.sess.BrokerID()} }
 
 // supersede ends the session that the client has at another server of the backend:
-// that server does not hear of this one [MQTT-3.1.4-3].
+// that server does not hear of this one [MQTT-3.1.4-3]. At the same server, the broker
+// sees to it.
 func (s *sessions) supersede(c *conn) {
-	if !c.pool.Several() {
-		return // the one server sees to it
-	}
 	s.mu.Lock()
 	old := s.placed[c.place()]
 	s.placed[c.place()] = c

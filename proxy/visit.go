@@ -86,6 +86,12 @@ func (e *ending) fault() Fault {
 		return FaultProtocol
 	case EndConnectTime:
 		return FaultSilence
+	case EndUpgrade:
+		// Any page can have the browser of who reads it ask for anything.
+		if errors.Is(e, errNotHTTP) {
+			return FaultProtocol
+		}
+		return NoFault
 	case EndHandshake:
 		switch {
 		case errors.Is(e, errNoSlot), isGone(e): // or it does not take our certificate

@@ -25,6 +25,7 @@ type wire struct {
 	file       descriptor
 	ahead      ahead
 	records    bool            // TLS runs over it
+	frames     *frames         // of the WebSocket that runs over it, or over TLS; nil: none does
 	reader     *packets.Reader // of what it brings
 	awaiting   bool            // the reader is not filling
 	beforeWait func() error    // called when nothing more is at hand; nil: none
@@ -88,6 +89,10 @@ func (w *wire) hurry() {
 		_ = w.SetWriteDeadline(last)
 	}
 }
+
+// begun reports, when the socket has nothing more, whether something has begun below the
+// reader that is not complete: a TLS record, or a frame of a WebSocket.
+func (w *wire) begun() bool { return w.ahead.begun() || w.frames.begun() }
 
 // drain reads the socket to its end and closes it: closing one with unread
 // bytes resets the connection and takes from the peer what was written last.

@@ -179,6 +179,22 @@ func (g *Gate) Admit(now time.Time, addr netip.Addr) (*Visit, Refusal) {
 	return &admitted, ""
 }
 
+// Hold admits a connection that comes from a balancer and is not yet known to be
+// anybody's. It takes a place of all as long as that lasts, no token, and nobody is to
+// blame for it: when it is known, it leaves, and Admit is asked.
+func (g *Gate) Hold() (*Visit, Refusal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.memory() > memoryForNone:
+		return nil, NoMemory
+	case reached(g.limits.Total, g.open):
+		return nil, MaxConnections
+	}
+	g.open++
+	return &Visit{gate: g, rank: Stranger}, ""
+}
+
 // rank is that of somebody who has said nothing yet. The caller holds g.mu.
 func (g *Gate) rank(now time.Time, v *Visit) int {
 	switch {

@@ -196,3 +196,35 @@ func BenchmarkAdmit(b *testing.B) {
 		v.Leave(start, "")
 	}
 }
+
+// TestHold: what is nobody's yet takes a place of all, and nothing else of anybody.
+func TestHold(t *testing.T) {
+	now := time.Now()
+	g := newGate(Limits{Total: 2, PerPrefix: 1, Rate: Rate{1, 1}})
+	first, refusal := g.Hold()
+	if refusal != "" {
+		t.Fatal(refusal)
+	}
+	second, refusal := g.Hold()
+	if refusal != "" {
+		t.Fatalf("the second: %s", refusal)
+	}
+	if _, refusal := g.Hold(); refusal != MaxConnections {
+		t.Errorf("more than there may be: %q", refusal)
+	}
+	second.Leave(now, ProtocolError)
+	first.Leave(now, "")
+	if n := g.Open(); n != 0 {
+		t.Errorf("%d are open", n)
+	}
+	if refusal := admit(g, now, "192.0.2.1"); refusal != "" {
+		t.Errorf("it has taken the rate of who comes: %s", refusal)
+	}
+	if refusal := admit(g, now, "192.0.2.2"); refusal != ConnectRate {
+		t.Errorf("who comes is not counted: %q", refusal)
+	}
+	full := NewGate(Limits{}, NewBans(), func() float64 { return 1 })
+	if _, refusal := full.Hold(); refusal != NoMemory {
+		t.Errorf("without memory: %q", refusal)
+	}
+}

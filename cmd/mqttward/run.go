@@ -10,6 +10,7 @@ import (
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/internal/app"
+	"github.com/mqttward/mqttward/internal/handover"
 )
 
 func newRun() *cobra.Command {
@@ -21,26 +22,55 @@ func newRun() *cobra.Command {
 SIGHUP reloads the configuration and reopens the audit log; a change of the
 configuration or of a file that it names reloads too. No session ends by a
 reload. SIGTERM and SIGINT stop accepting and end the sessions at the rate of
-the configuration's drain; a second one ends at once.`,
+the configuration's drain; a second one ends at once.
+
+SIGUSR2 upgrades: the program is started anew, from the file that is there
+now and with the same arguments; when it is ready it takes over the listening
+sockets, no connection is refused, and this process ends as by SIGTERM. If it
+does not get ready, this one goes on.
+
+Sockets that systemd passes (LISTEN_FDS) serve the listeners that have their
+address or their FileDescriptorName. systemd is told how the service is
+(NOTIFY_SOCKET).`,
 		Args: noArgs,
 	}
 	path := configFlag(c)
 	configs.Flags(c.Flags())
 	c.RunE = withConfig(path, func(c *cobra.Command, _ []string) error {
-		hup := make(chan os.Signal, 1)
-		signal.Notify(hup, syscall.SIGHUP) // before all else: an early one must not kill
-		defer signal.Stop(hup)
-		a, err := app.Start(*path, c.Flags(), app.Build{Version: version, Commit: commit, Date: date})
+		s := catch() // before all else: an early one must not kill
+		defer s.stop()
+		program := handover.ThisProgram()
+		inherited, err := handover.Inherit()
 		if err != nil {
 			return err
 		}
-		return serve(a, hup)
+		a, err := app.StartWith(inherited, *path, c.Flags(), app.Build{Version: version, Commit: commit, Date: date})
+		if err != nil {
+			return err
+		}
+		return serve(a, program, s)
 	})
 	return c
 }
 
-// serve runs a until a signal ends it, or somebody who asks for that.
-func serve(a *app.App, hup <-chan os.Signal) error {
+// signals are those that do not end the process.
+type signals struct{ reload, upgrade chan os.Signal }
+
+func catch() signals {
+	s := signals{make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	signal.Notify(s.reload, syscall.SIGHUP)
+	notifyUpgrade(s.upgrade)
+	return s
+}
+
+func (s signals) stop() {
+	signal.Stop(s.reload)
+	signal.Stop(s.upgrade)
+}
+
+// serve runs a until a signal ends it, or somebody who asks for that, or another
+// process has taken over.
+func serve(a *app.App, program handover.Program, s signals) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// The first signal may come when the sessions end already, since somebody has asked
@@ -50,8 +80,13 @@ func serve(a *app.App, hup <-chan os.Signal) error {
 	go func() { watching <- a.Watch(ctx) }()
 	for {
 		select {
-		case <-hup:
+		case <-s.reload:
 			_ = a.Reload() // logged there
+		case <-s.upgrade:
+			if a.Upgrade(ctx, program) == nil { // logged there
+				stop()
+				return a.Shutdown()
+			}
 		case err := <-watching:
 			if err != nil {
 				a.Log().Warn("changes of files will not be seen; SIGHUP reloads", "error", err)

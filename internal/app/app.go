@@ -17,11 +17,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/internal/admin"
+	"github.com/mqttward/mqttward/internal/handover"
 	"github.com/mqttward/mqttward/proxy"
 )
 
@@ -47,16 +49,19 @@ type App struct {
 	collector collector
 	emptying  *emptying
 
-	admin         *admin.Server
-	adminListener net.Listener
-	adminAddress  configs.Address // that is served, whatever a reload brings
-	draining      atomic.Bool
-	asked         context.Context // ends when somebody asks for Shutdown
-	ask           context.CancelFunc
-	stopped       context.Context // ends with Shutdown
-	stop          context.CancelFunc
-	accepting     sync.WaitGroup
-	serving       sync.WaitGroup
+	admin       *admin.Server
+	adminSocket *handover.Socket  // that is served, whatever a reload brings
+	inherited   *handover.Sockets // until the first configuration is in force
+	draining    atomic.Bool
+	replaced    atomic.Bool     // another process serves the sockets
+	asked       context.Context // ends when somebody asks for Shutdown
+	ask         context.CancelFunc
+	stopped     context.Context // ends with Shutdown
+	stop        context.CancelFunc
+	serving     sync.WaitGroup
+	accepting   sync.WaitGroup // on the listeners
+	keepingBans sync.WaitGroup
+	stopBans    context.CancelFunc
 
 	warnUnanswered rate.Sometimes
 
@@ -74,15 +79,21 @@ type App struct {
 // listener is an open socket and what serves it.
 type listener struct {
 	address configs.Address
-	socket  net.Listener
+	socket  *handover.Socket
 	proxy   *proxy.Listener
 }
 
 // Start loads the configuration at path and begins to serve it. The error is
 // a configs.Errors if the configuration is wrong.
 func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
+	return StartWith(nil, path, flags, b)
+}
+
+// StartWith is Start with sockets that are open already. It takes over from the
+// process that they come from, if it is one of this kind.
+func StartWith(inherited *handover.Sockets, path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	a := &App{
-		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(),
+		build: b, started: time.Now(), path: path, flags: flags, shared: newShared(), emptying: newEmptying(), inherited: inherited,
 		metrics:        admin.NewMetrics(admin.Build{Version: b.Version, Commit: b.Commit}),
 		warnUnanswered: rate.Sometimes{Interval: 10 * time.Second},
 	}
@@ -104,7 +115,7 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 	}
 	a.logs = logs
 	a.server = proxy.NewServer(a.metrics, logs.Log, logs.Audit)
-	if err := a.serveAdmin(cfg); err != nil {
+	if err := a.openAdmin(cfg); err != nil {
 		built.close(nil)
 		return nil, err
 	}
@@ -112,14 +123,19 @@ func Start(path string, flags *pflag.FlagSet, b Build) (*App, error) {
 		built.close(nil)
 		return nil, errors.Join(err, a.Shutdown())
 	}
+	a.serveAdmin()
 	a.tune(cfg.Runtime)
 	a.serving.Go(func() { a.collector.giveBack(a.stopped) })
-	a.serving.Go(func() { a.keepBans(a.stopped) })
+	var keep context.Context
+	keep, a.stopBans = context.WithCancel(a.stopped)
+	a.keepingBans.Go(func() { a.keepBans(keep) })
+	a.serving.Go(a.watchdog)
 	a.serving.Go(a.keepEmpty)
 	for _, w := range append(cfg.Warnings(), built.warnings...) {
 		logs.Log.Warn("weak setting", "warning", w)
 	}
 	logs.Log.Info("ready", "version", b.Version, "config", path)
+	a.notify(daemon.SdNotifyReady)
 	return a, nil
 }
 
@@ -149,16 +165,16 @@ func (a *App) Addrs() []net.Addr {
 
 // AdminAddr returns the address of health and metrics, nil if there is none.
 func (a *App) AdminAddr() net.Addr {
-	if a.adminListener == nil {
+	if a.adminSocket == nil {
 		return nil
 	}
-	return a.adminListener.Addr()
+	return a.adminSocket.Addr()
 }
 
 // Log returns the log for operators.
 func (a *App) Log() *slog.Logger { return a.logs.Log }
 
-func (a *App) serveAdmin(cfg *configs.Config) error {
+func (a *App) openAdmin(cfg *configs.Config) error {
 	if cfg.Admin.Address == "" {
 		return nil
 	}
@@ -166,20 +182,27 @@ func (a *App) serveAdmin(cfg *configs.Config) error {
 	if err != nil {
 		return err
 	}
-	socket, err := listen(cfg.Admin.Address)
+	socket, err := a.socket("admin", cfg.Admin.Address, cfg.Admin.Mode)
 	if err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}
-	a.adminListener = socket
-	a.adminAddress = cfg.Admin.Address
+	a.adminSocket = socket
 	a.admin = admin.New(admin.Options{Metrics: a.metrics, Ready: a.ready, Clients: a.clients, Kick: a.kick, Bans: bans{a}, Reload: a.reloadFor, Status: a.status, Drainer: a, Reports: a.reports(), Log: a.logs.Log})
 	a.admin.SetToken(token)
+	return nil
+}
+
+// serveAdmin is called when the proxy is ready: until then another process may
+// answer.
+func (a *App) serveAdmin() {
+	if a.admin == nil {
+		return
+	}
 	a.serving.Go(func() {
-		if err := a.admin.Serve(socket); err != nil {
+		if err := a.admin.Serve(a.adminSocket); err != nil {
 			a.logs.Log.Error("admin stopped", "error", err)
 		}
 	})
-	return nil
 }
 
 // readToken returns the zero Token if the configuration names none.
@@ -220,9 +243,20 @@ func (a *App) ready() error {
 	return errors.New("no broker can be reached")
 }
 
+// stopAdmin closes the socket too, which nobody serves if the start has failed.
+func (a *App) stopAdmin(ctx context.Context) error {
+	if a.admin == nil {
+		return nil
+	}
+	err := a.admin.Shutdown(ctx)
+	_ = a.adminSocket.Close() // it is, mostly
+	return err
+}
+
 // Shutdown stops accepting, drains the sessions, ends those that are left and waits
 // for them, for drainTime at most.
 func (a *App) Shutdown() error {
+	a.notify(daemon.SdNotifyStopping)
 	a.draining.Store(true)
 	a.mu.Lock()
 	if a.stopProbe != nil {
@@ -232,19 +266,15 @@ func (a *App) Shutdown() error {
 		a.stopStaple()
 	}
 	a.emptying.stop() // all sessions end now, at one rate
-	for _, l := range a.listeners {
-		_ = l.socket.Close()
-	}
 	a.mu.Unlock()
-	a.accepting.Wait() // from here on it is known who has come
+	a.stopAccepting() // from here on it is known who has come
 	a.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := a.server.Shutdown(ctx)
-	if a.admin != nil {
-		err = errors.Join(err, a.admin.Shutdown(ctx))
-	}
+	err = errors.Join(err, a.stopAdmin(ctx))
 	a.stop()
+	a.keepingBans.Wait()
 	a.serving.Wait()
 	if b := a.current.Load(); b != nil {
 		usePools(&built{}, b)

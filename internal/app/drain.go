@@ -21,6 +21,9 @@ func (a *App) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
 	defer cancel()
 	a.logs.Log.Info("draining", "sessions", a.server.Sessions(), "rate", d.Rate, "timeout", d.Timeout.String())
+	if a.replaced.Load() {
+		d.ServerReference = "" // clients are to come back: to the process that has taken over
+	}
 	a.server.Drain(ctx, proxy.Drain{PerSecond: d.Rate, Reference: d.ServerReference, Moved: d.Moved})
 	if left := a.server.Sessions(); left > 0 {
 		a.logs.Log.Warn("no time is left to drain: the other sessions end at once", "sessions", left)

@@ -17,14 +17,14 @@ type emptying struct {
 	life context.Context
 	stop context.CancelFunc
 	mu   sync.Mutex
-	now  map[place]bool // that are being emptied
+	now  map[place]*bool // that are being emptied, and whether they are to be looked at again
 }
 
 // place is a server of a backend, by their names.
 type place struct{ backend, server string }
 
 func newEmptying() *emptying {
-	e := &emptying{wake: make(chan struct{}, 1), now: map[place]bool{}}
+	e := &emptying{wake: make(chan struct{}, 1), now: map[place]*bool{}}
 	e.life, e.stop = context.WithCancel(context.Background())
 	return e
 }
@@ -41,14 +41,20 @@ func (e *emptying) look() {
 func (e *emptying) begin(p place) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	begun := !e.now[p]
-	e.now[p] = true
-	return begun
+	if again := e.now[p]; again != nil {
+		*again = true // whoever empties it may have seen the last session already
+		return false
+	}
+	e.now[p] = new(bool)
+	return true
 }
 
 func (e *emptying) end(p place) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if *e.now[p] {
+		e.look()
+	}
 	delete(e.now, p)
 }
 

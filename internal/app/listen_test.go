@@ -19,12 +19,12 @@ func TestUnixSocketOfTheDeadIsReplaced(t *testing.T) {
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
 	}
-	socket, err := listen(configs.Address("unix:" + path))
+	socket, err := listen(configs.Address("unix:"+path), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	if other, err := listen(configs.Address("unix:" + path)); err == nil {
+	if other, err := listen(configs.Address("unix:"+path), 0); err == nil {
 		other.Close()
 		t.Error("a socket that is served was taken over")
 	}
@@ -35,7 +35,7 @@ func TestFileIsNoSocket(t *testing.T) {
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if socket, err := listen(configs.Address("unix:" + path)); err == nil {
+	if socket, err := listen(configs.Address("unix:"+path), 0); err == nil {
 		socket.Close()
 		t.Fatal("a file was replaced by a socket")
 	}

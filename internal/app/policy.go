@@ -20,14 +20,15 @@ func (b *builder) policy(i int) *proxy.Policy {
 	l, limits := &b.config.Listeners[i], &b.config.Limits
 	o, methods := b.strict(nil), b.vouched(b.chain(l.Authn))
 	return &proxy.Policy{
-		Listener: l.Name,
-		TLS:      b.tls[i],
-		Admit:    b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
-		Authn:    methods,
-		Up:       b.up(o, nil),
-		Down:     b.down(o),
-		Route:    b.route(l),
-		At:       b.chainsAt(),
+		Listener:  l.Name,
+		TLS:       b.tls[i],
+		WebSocket: webSocket(l),
+		Admit:     b.admit(ratelimit.NewNetworks(l.Allow, l.Deny)),
+		Authn:     methods,
+		Up:        b.up(o, nil),
+		Down:      b.down(o),
+		Route:     b.route(l),
+		At:        b.chainsAt(),
 
 		Namespace: b.namespace(),
 		Silent:    l.Silent,
@@ -38,6 +39,7 @@ func (b *builder) policy(i int) *proxy.Policy {
 		LaxDown:  o.LaxDown(),
 		Sessions: b.shared.sessions,
 
+		Balancers: b.balancers(l),
 		ClientIDs: b.clientIDs,
 
 		Limits: proxy.Limits{

@@ -3,14 +3,12 @@ package app
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
 	"slices"
 	"syscall"
 	"time"
 
-	"github.com/mqttward/mqttward/configs"
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/mqttward/mqttward/proxy"
 )
 
@@ -19,6 +17,8 @@ import (
 func (a *App) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
+	a.notify(daemon.SdNotifyReloading + monotonic())
+	defer a.notify(daemon.SdNotifyReady) // as it was, or as it is now
 	err := a.reload()
 	a.metrics.Reloaded(err == nil)
 	a.noteReload(err)
@@ -49,7 +49,7 @@ func (a *App) reload() error {
 	// It is in force: what goes wrong from here on is no failed reload.
 	// A token, or none, for another address is not for the one that is served: that
 	// may be on the network, where nobody may come in without.
-	if a.admin != nil && cfg.Admin.Address == a.adminAddress {
+	if a.admin != nil && cfg.Admin.Address == a.adminSocket.Address {
 		a.admin.SetToken(token)
 	}
 	a.tune(cfg.Runtime)
@@ -82,20 +82,24 @@ func (a *App) replace(last, next *built) {
 func (a *App) apply(b *built) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.draining.Load() {
+	switch {
+	case a.draining.Load():
 		return errors.New("shutting down")
+	case a.replaced.Load():
+		return errReplaced
 	}
 	old := slices.Clone(a.listeners)
 	var next, opened []*listener
 	for i := range b.config.Listeners {
-		address := b.config.Listeners[i].Address
+		c := &b.config.Listeners[i]
+		address := c.Address
 		at := slices.IndexFunc(old, func(l *listener) bool { return l.address == address })
 		if at >= 0 {
 			next = append(next, old[at])
 			old = slices.Delete(old, at, at+1)
 			continue
 		}
-		socket, err := listen(address)
+		socket, err := a.socket(c.Name, address, c.Mode)
 		if err != nil {
 			for _, l := range opened {
 				_ = l.socket.Close()
@@ -109,6 +113,7 @@ func (a *App) apply(b *built) error {
 		next, opened = append(next, l), append(opened, l)
 	}
 	// From here nothing fails.
+	a.takeOver(b)
 	a.shared.gate.SetLimits(gateLimits(b.config))
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
@@ -120,6 +125,7 @@ func (a *App) apply(b *built) error {
 	a.shield(b)
 	a.keepStaples(b)
 	for i, l := range next {
+		a.setMode(l.socket, b.config.Listeners[i].Mode)
 		a.serve(l, b.policies[i])
 	}
 	a.retired = slices.DeleteFunc(a.retired, func(l *proxy.Listener) bool { return l.Open() == 0 })
@@ -144,26 +150,4 @@ func (a *App) serve(l *listener, p *proxy.Policy) {
 	l.proxy = a.server.NewListener(p)
 	a.logs.Log.Info("listening", "listener", p.Listener, "address", l.socket.Addr().String(), "tls", p.TLS != nil)
 	a.accepting.Go(func() { l.proxy.Serve(l.socket) })
-}
-
-// listen opens a socket. A Unix socket that a dead process has left behind is
-// replaced; one that somebody serves is not.
-func listen(a configs.Address) (net.Listener, error) {
-	network, address := a.Split()
-	socket, err := net.Listen(network, address)
-	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
-		return socket, err
-	}
-	info, statErr := os.Stat(address)
-	if statErr != nil || info.Mode().Type() != fs.ModeSocket {
-		return nil, err
-	}
-	if conn, dialErr := net.Dial(network, address); dialErr == nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if os.Remove(address) != nil {
-		return nil, err
-	}
-	return net.Listen(network, address)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/mqttward/mqttward/configs"
 	"github.com/mqttward/mqttward/filters"
@@ -19,6 +20,9 @@ func (b *builder) route(l *configs.Listener) func(*filters.Session) *backend.Poo
 	var routes []route
 	for i := range b.config.Routes {
 		r := &b.config.Routes[i]
+		for j, name := range r.ServerNames { // names of hosts have no case (RFC 4343)
+			r.ServerNames[j] = strings.ToLower(name)
+		}
 		routes = append(routes, route{r, b.pool(r.Backend)})
 	}
 	rest := b.pool(l.Backend)
@@ -35,7 +39,7 @@ func (b *builder) route(l *configs.Listener) func(*filters.Session) *backend.Poo
 // fits reports whether all that the route wants holds of a client.
 func (r route) fits(s *filters.Session) bool {
 	return wants(r.Listeners, s.Listener) &&
-		wants(r.ServerNames, s.ServerName) &&
+		wants(r.ServerNames, strings.ToLower(s.ServerName)) &&
 		wants(r.ClientIDs, s.ClientID) &&
 		wants(r.Users, s.Identity.Username) &&
 		wants(r.Tenants, s.Identity.Tenant) &&

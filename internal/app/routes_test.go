@@ -20,7 +20,7 @@ backends:
   - {name: two, servers: [{address: "127.0.0.1:1885"}]}
 routes:
   - {versions: ["3.1"], backend: two}
-  - {server_names: ["*.two.example"], backend: two}
+  - {server_names: ["*.Two.example"], backend: two}
   - {client_ids: ["robot-*"], users: [alice, bob], backend: one}
   - {groups: [line-a, line-b], backend: one}
   - {tenants: [acme], backend: two}
@@ -40,7 +40,7 @@ authn: [{name: anyone, type: anonymous}]
 		{"nobody in particular", &filters.Session{}, "rest"},
 		{"by version", &filters.Session{Version: packets.V31}, "two"},
 		{"the first counts", &filters.Session{Version: packets.V31, ServerName: "x.one.example", Identity: user("carol")}, "two"},
-		{"by SNI", &filters.Session{ServerName: "mqtt.two.example"}, "two"},
+		{"by SNI", &filters.Session{ServerName: "MQTT.two.example"}, "two"},
 		{"by half a name", &filters.Session{ServerName: "two.example"}, "rest"},
 		{"by client id and user", &filters.Session{ClientID: "robot-1", Identity: user("bob")}, "one"},
 		{"by one of them", &filters.Session{ClientID: "robot-1", Identity: user("eve")}, "rest"},

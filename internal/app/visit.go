@@ -65,6 +65,31 @@ func (b *builder) admit(networks ratelimit.Networks) proxy.Admit {
 	}
 }
 
+// balancers are the peers that pass the connections of others to a listener, nil if
+// there are none. On a Unix socket they are all who may open it.
+func (b *builder) balancers(l *configs.Listener) *proxy.Balancers {
+	if l.ProxyProtocol == nil {
+		return nil
+	}
+	gate, unix, named := b.shared.gate, l.Address.Unix(), len(l.ProxyProtocol.Trusted) > 0
+	trusted := ratelimit.NewNetworks(l.ProxyProtocol.Trusted, nil) // of an empty list, everybody
+	return &proxy.Balancers{
+		Trust: func(addr netip.Addr) bool {
+			if unix || !addr.IsValid() {
+				return unix && !addr.IsValid()
+			}
+			return named && trusted.Permit(addr)
+		},
+		Hold: func(time.Time) (proxy.Visit, string) {
+			v, refusal := gate.Hold()
+			if refusal != "" {
+				return nil, string(refusal)
+			}
+			return visit{v}, ""
+		},
+	}
+}
+
 // halfOfProcessors is how many of them logins may take, with TLS and with passwords
 // each. The rest is for the sessions.
 func halfOfProcessors() int { return max(1, runtime.GOMAXPROCS(0)/2) }

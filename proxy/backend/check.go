@@ -120,7 +120,7 @@ func connect3(id string, login Login) []byte {
 
 func connect5(id string, login Login) []byte {
 	packet := paho.NewControlPacket(paho.CONNECT)
-	c := packet.Content.(*paho.Connect) //nolint:forcetypeassert // as made
+	c, _ := packet.Content.(*paho.Connect) // as made
 	limit := uint32(maxAnswer)
 	c.ClientID, c.CleanStart, c.KeepAlive, c.Properties.MaximumPacketSize = id, true, 60, &limit
 	if login.Username != "" {

@@ -146,11 +146,6 @@ func (p *Pool) Name() string { return p.options.Name }
 // they want none.
 func (p *Pool) ProxyProtocol() byte { return p.options.ProxyProtocol }
 
-// Several reports whether a client's sessions may be at different servers.
-func (p *Pool) Several() bool {
-	return len(p.options.Servers) > 1 || p.looksUp()
-}
-
 // Servers returns the servers of now.
 func (p *Pool) Servers() []*Server { return slices.Clone(p.servers.Load().list) }
 
@@ -178,7 +173,10 @@ func (p *Pool) Close() error {
 // Ready returns an error if no session could be served.
 func (p *Pool) Ready(ctx context.Context) error {
 	errs := []error{ErrDown}
-	for _, s := range p.order(time.Now(), "") {
+	for _, s := range p.servers.Load().list {
+		if !s.usable(time.Now()) {
+			continue
+		}
 		err := s.check(ctx)
 		if err == nil {
 			return nil
