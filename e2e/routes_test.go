@@ -42,9 +42,9 @@ func TestRoutes(t *testing.T) {
 		fits, others passenger
 	}{
 		"listener":    {"listeners: [lines]", passenger{listener: 1}, passenger{}},
-		"server name": {"server_names: ['*.line-a.example']", passenger{name: "plc.line-a.example"}, passenger{name: "plc.line-b.example"}},
-		"no name":     {"server_names: ['*']", passenger{name: "plc.line-b.example"}, passenger{}},
-		"client id":   {"client_ids: ['plc-*']", passenger{clientID: "plc-7"}, passenger{clientID: "app-7"}},
+		"server-name": {"server_names: ['*.line-a.example']", passenger{name: "plc.line-a.example"}, passenger{name: "plc.line-b.example"}},
+		"no-name":     {"server_names: ['*']", passenger{name: "plc.line-b.example"}, passenger{}},
+		"client-id":   {"client_ids: ['plc-*']", passenger{clientID: "plc-7"}, passenger{clientID: "app-7"}},
 		"user":        {"users: [bob]", passenger{user: "bob"}, passenger{user: "alice"}},
 		"group":       {"groups: [line-a]", passenger{user: "carol"}, passenger{user: "alice"}},
 		"tenant":      {"tenants: [zeta]", passenger{user: "dave"}, passenger{user: "alice"}},
