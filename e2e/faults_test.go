@@ -98,6 +98,8 @@ func TestSilentServer(t *testing.T) {
 			if test.left {
 				f.awaitServer(t, f.relay.address, 0)
 				f.comesTo(t, f.second, f.ids[2])
+			} else {
+				f.awaitServer(t, f.relay.address, 1)
 			}
 			f.relay.cut() // or the CONNECTs would arrive now
 			f.relay.set(t, none)
@@ -134,7 +136,7 @@ func TestFrozenBroker(t *testing.T) {
 			brokers := startBrokers(t, 2, quiet...)
 			first, second := brokers[0], brokers[1]
 			p := startProxy(t, settings{
-				backends: strings.Replace(backendOf(", health: {interval: 400ms, type: mqtt"+test.more+"}", addresses(brokers)...),
+				backends: strings.Replace(backendOf(", health: {interval: 1s, type: mqtt"+test.more+"}", addresses(brokers)...),
 					"}", ", server_reference: 'other.example:8883'}", 1),
 				more: "broker_profile: legacy\ndrain: {rate: 0}",
 			})

@@ -28,7 +28,7 @@ func TestBrokerKilled(t *testing.T) {
 	limits := "{max_connections_per_ip: 0, max_connections_per_network: 0, max_connections_per_identity: 0, " +
 		"connect_rate_per_ip: {rate: 0}, connect_rate_per_network: {rate: 0}, publish_rate: {rate: 0}, packet_rate: {rate: 0}, subscribe_rate: {rate: 0}, connect_rate: {rate: %d, burst: %d}}"
 	s := settings{
-		backends: backendOf(", balance: client_id, health: {interval: 500ms, timeout: 500ms, type: mqtt}", addresses(brokers)...),
+		backends: backendOf(", balance: client_id, health: {interval: 1s, type: mqtt}", addresses(brokers)...),
 		limits:   fmt.Sprintf(limits, 0, 0),
 	}
 	p := startProxy(t, s)

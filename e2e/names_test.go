@@ -52,7 +52,7 @@ func TestServersByName(t *testing.T) {
 	const name = "brokers.plant.example"
 	n.change(func() { n.hosts[name+"."] = []string{a.host, b.host} })
 	p := startProxy(t, settings{
-		backends: backendOf(", balance: round_robin, health: {interval: 500ms}, resolve: {interval: 1s, server: '"+n.address+"'}", name+":"+port),
+		backends: backendOf(", balance: round_robin, health: {interval: 1s}, resolve: {interval: 1s, server: '"+n.address+"'}", name+":"+port),
 	})
 	came := 0
 	// share opens two sessions, of which each of two servers gets one.
@@ -106,7 +106,7 @@ func TestServersBySRV(t *testing.T) {
 		n.services["_mqtt._tcp.plant.example."] = []dnsmessage.SRVResource{record(first, 1, "one.plant.example."), record(second, 2, "two.plant.example.")}
 	})
 	p := startProxy(t, settings{
-		backends: "[{name: broker, health: {interval: 500ms}, resolve: {interval: 1s, server: '" + n.address + "'}, servers: [{srv: _mqtt._tcp.plant.example}]}]",
+		backends: "[{name: broker, health: {interval: 1s}, resolve: {interval: 1s, server: '" + n.address + "'}, servers: [{srv: _mqtt._tcp.plant.example}]}]",
 	})
 	p.awaitServers(t, first, second)
 	came := func(b *broker) {

@@ -58,7 +58,7 @@ func TestHealthBehindProxyProtocol(t *testing.T) {
 			brokers := startBrokers(t, 2, quiet...)
 			first, second := startHAProxy(t, brokers[0]), startHAProxy(t, brokers[1])
 			p := startProxy(t, settings{
-				backends: backendOf(", proxy_protocol: "+version+", health: {interval: 400ms, type: mqtt}", first.address, second.address),
+				backends: backendOf(", proxy_protocol: "+version+", health: {interval: 1s, type: mqtt}", first.address, second.address),
 			})
 			ids := p.clientsOf(t, brokers[0], 2)
 			brokers[0].stop(t, syscall.SIGKILL)

@@ -29,7 +29,7 @@ func TestMutualTLSUpstream(t *testing.T) {
 	gateway := func(dir, name string) { issue(t, ca, dir, "gw", pki.Options{CN: name, Client: true}) }
 	s := settings{
 		broker:  b.address(),
-		backend: ", tls: {ca: broker-ca.crt, cert: gw.crt, key: gw.key, server_name: broker.example}, health: {interval: 500ms}",
+		backend: ", tls: {ca: broker-ca.crt, cert: gw.crt, key: gw.key, server_name: broker.example}, health: {interval: 1s}",
 	}
 	dir := proxyFolder(t, s)
 	write(t, filepath.Join(dir, "broker-ca.crt"), string(ca.PEM()))
