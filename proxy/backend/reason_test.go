@@ -44,7 +44,7 @@ func TestReason(t *testing.T) {
 			_ = server.HandshakeContext(t.Context())
 			_ = server.Close()
 		}()
-		client := tls.Client(near, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // G402: it is about the other side
+		client := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
 		if err := client.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
