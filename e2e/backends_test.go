@@ -47,12 +47,6 @@ func (p *proxy) come(t *testing.T, clientID string) *client5 {
 	return client
 }
 
-// server returns where the session of a client is, by the line of its start.
-func (p *proxy) server(t *testing.T, clientID string) string {
-	t.Helper()
-	return fmt.Sprint(p.awaitEvent(t, event{"msg": "session started", "client_id": clientID})["server"])
-}
-
 // echoes checks that the session of a client works.
 func (c *client5) echoes(t *testing.T, topic string) {
 	t.Helper()

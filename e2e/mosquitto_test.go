@@ -37,7 +37,8 @@ func startBrokerAt(t *testing.T, host, port string, more ...string) (b *broker, 
 	t.Helper()
 	b = &broker{host: host, port: port}
 	b.config = brokerConfig(t, strings.Join(append([]string{"listener " + port + " " + host}, more...), "\n"))
-	return b, b.start(t)
+	ok = b.start(t)
+	return b, ok
 }
 
 func brokerConfig(t *testing.T, listener string) string {

@@ -89,8 +89,10 @@ func (c *conn) dial(pool *backend.Pool, connect []byte) error {
 	if err := c.setDeadline(c.broker.Conn, c.policy.Limits.ConnectTimeout); err != nil {
 		return err
 	}
-	_, err = c.leg.Conn.Write(connect)
-	return err
+	if _, err := c.leg.Conn.Write(connect); err != nil {
+		return backend.Reason(c.leg.Conn, err)
+	}
+	return nil
 }
 
 // wrapBroker puts a wire on a socket to the broker, on which TLS may come.
