@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -18,11 +19,39 @@ const (
 
 // brokers are what is known of the brokers of each backend. They outlive reloads.
 type brokers struct {
-	mu sync.Mutex
-	by map[string]*strict.Broker
+	mu   sync.Mutex
+	by   map[string]*strict.Broker
+	told map[string]map[string]strict.Profile // by backend and server, as they have said
 }
 
-func newBrokers() *brokers { return &brokers{by: map[string]*strict.Broker{}} }
+func newBrokers() *brokers {
+	return &brokers{by: map[string]*strict.Broker{}, told: map[string]map[string]strict.Profile{}}
+}
+
+// recall returns what the servers of a backend have said, which the caller may change.
+func (b *brokers) recall(backend string) map[string]strict.Profile {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	told := maps.Clone(b.told[backend])
+	if told == nil {
+		told = map[string]strict.Profile{}
+	}
+	return told
+}
+
+// settle puts in force what the servers of a backend need by what they have said, and
+// remembers that.
+func (b *brokers) settle(name string, servers []*backend.Server, told map[string]strict.Profile) {
+	b.of(name).Set(together(servers, told))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told[name] = map[string]strict.Profile{}
+	for _, s := range servers {
+		if p, ok := told[s.Name()]; ok {
+			b.told[name][s.Name()] = p
+		}
+	}
+}
 
 // of returns what is known of the brokers of a backend.
 func (b *brokers) of(backend string) *strict.Broker {
@@ -58,11 +87,12 @@ func (a *App) shield(b *built) {
 // probe asks each server of a backend what it is until it says so. A session may go to
 // any of them, so it has the shields that all need together.
 func (a *App) probe(ctx context.Context, b *built, pool *backend.Pool) {
-	told, warned := map[string]strict.Profile{}, map[string]bool{}
+	told := a.shared.brokers.recall(pool.Name()) // by a configuration of before: who says nothing now is as then
+	asked, warned := map[string]bool{}, map[string]bool{}
 	for {
 		servers := pool.Servers()
 		for _, s := range servers {
-			if _, ok := told[s.Name()]; ok || s.Maintenance() {
+			if asked[s.Name()] || s.Maintenance() {
 				continue
 			}
 			text, err := serverVersion(ctx, s)
@@ -71,16 +101,16 @@ func (a *App) probe(ctx context.Context, b *built, pool *backend.Pool) {
 				return
 			case err == nil:
 				p := profileOf(text)
-				told[s.Name()] = p
+				told[s.Name()], asked[s.Name()] = p, true
 				for _, line := range Banner(text, b.means(p)) {
 					a.logs.Log.Info("broker profile", "backend", pool.Name(), "server", s.Name(), "broker", line)
 				}
 			case !warned[s.Name()]:
 				warned[s.Name()] = true
-				a.logs.Log.Warn("the broker does not say what it is: its profile is legacy until it does", "backend", pool.Name(), "server", s.Name(), "error", err)
+				a.logs.Log.Warn("the broker does not say what it is: its profile is legacy, or as it was, until it does", "backend", pool.Name(), "server", s.Name(), "error", err)
 			}
 		}
-		a.shared.brokers.of(pool.Name()).Set(together(servers, told))
+		a.shared.brokers.settle(pool.Name(), servers, told)
 		select {
 		case <-ctx.Done():
 			return
