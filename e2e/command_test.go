@@ -57,9 +57,34 @@ func launchMqttward(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return launchFrom(t, path, args...)
+}
+
+// launchFrom starts the binary, or a copy of it.
+func launchFrom(t *testing.T, path string, args ...string) *process {
+	t.Helper()
 	p := launch(t, newTranscript(), path, args...)
 	t.Cleanup(func() { _, _ = io.WriteString(otherLogs, p.out.String()) })
 	return p
+}
+
+// copyBinary puts a copy of the binary in the place of whatever is at path.
+func copyBinary(t *testing.T, path string) {
+	t.Helper()
+	from, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(path+".new", program, 0o700)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path) // one that runs cannot be written
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // What is wrong with the command line or the configuration is exit code 2.

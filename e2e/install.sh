@@ -34,8 +34,8 @@ debian() {
 	present || give_up 'they were installed and are still not there'
 }
 
-# node FOLDER PACKAGE installs what package-lock.json of the folder names.
-node() {
+# modules FOLDER PACKAGE installs what package-lock.json of the folder names.
+modules() {
 	[ -d "$1/node_modules/$2" ] && return
 	command -v npm >/dev/null || {
 		echo 'The end-to-end tests need Node.js 20.19 or later with npm.' >&2
@@ -46,5 +46,5 @@ node() {
 
 debian
 cd "$(dirname "$0")"
-node oidc oauth2-mock-server
-node websocket mqtt
+modules oidc oauth2-mock-server
+modules websocket mqtt

@@ -91,7 +91,7 @@ func TestClients(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	p := startProxy(t, settings{broker: b.address()})
-	const head = "SESSION  CLIENT ID  USER  TENANT  METHOD  REMOTE  LISTENER  MQTT  SINCE  EXPIRES\n"
+	const head = "SESSION  CLIENT ID  USER  TENANT  METHOD  REMOTE  LISTENER  SERVER  MQTT  SINCE  EXPIRES\n"
 	if r := p.verb(t, "clients"); r.code != 0 || r.stdout != head {
 		t.Errorf("nobody is there, exit %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -118,7 +118,7 @@ func TestClients(t *testing.T) {
 		}
 	}
 	r := p.verb(t, "clients")
-	row := regexp.MustCompile(fmt.Sprintf(`\n%d +evil�name +bob +- +users +127\.0\.0\.1:\d+ +mqtts +5\.0 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +-\n$`, list[1].Session))
+	row := regexp.MustCompile(fmt.Sprintf(`\n%d +evil�name +bob +- +users +127\.0\.0\.1:\d+ +mqtts +%s +5\.0 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +-\n$`, list[1].Session, regexp.QuoteMeta(b.address())))
 	if r.code != 0 || !row.MatchString(r.stdout) || strings.Count(r.stdout, "\n") != 3 {
 		t.Errorf("exit %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}

@@ -29,10 +29,20 @@ var listening = regexp.MustCompile(`"msg":"listening".*"address":"127\.0\.0\.1:(
 // startService starts the binary and waits until it listens.
 func startService(t *testing.T, s settings) *service {
 	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startServiceFrom(t, path, s)
+}
+
+// startServiceFrom starts a copy of the binary.
+func startServiceFrom(t *testing.T, path string, s settings) *service {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	s.admin = "unix:" + socket
 	p := &proxy{dir: proxyFolder(t, s)}
-	run := launchMqttward(t, "run", "-c", p.file("mqttward.yaml"))
+	run := launchFrom(t, path, "run", "-c", p.file("mqttward.yaml"))
 	t.Cleanup(func() { _, _ = io.WriteString(otherLogs, p.read(t, "audit.log")) })
 	port := listening.FindStringSubmatch(run.await(t, `"msg":"ready"`))
 	if port == nil {

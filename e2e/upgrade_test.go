@@ -17,13 +17,16 @@ import (
 // upgradable is a service whose process is replaced.
 type upgradable struct {
 	*service
-	pid      int // of the process that serves
+	path     string // of its binary
+	pid      int    // of the process that serves
 	upgrades int
 }
 
 func startUpgradable(t *testing.T, s settings) *upgradable {
 	t.Helper()
-	u := &upgradable{service: startService(t, s)}
+	u := &upgradable{path: filepath.Join(t.TempDir(), "mqttward")}
+	copyBinary(t, u.path)
+	u.service = startServiceFrom(t, u.path, s)
 	u.pid = u.cmd.Process.Pid
 	// The first process counts as running as long as one has its stderr.
 	t.Cleanup(func() { _ = syscall.Kill(u.pid, syscall.SIGKILL) })
@@ -63,6 +66,19 @@ func (u *upgradable) end(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.out.await(t, `"msg":"stopped"`, u.upgrades+1)
+}
+
+// expectBinary says that what is at the path is what runs.
+func (u *upgradable) expectBinary(t *testing.T) {
+	t.Helper()
+	want, err := os.Stat(u.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.Stat(fmt.Sprintf("/proc/%d/exe", u.pid))
+	if err != nil || !os.SameFile(got, want) {
+		t.Errorf("another file runs than that at the path: %v", err)
+	}
 }
 
 // client has no connection of before.
@@ -135,7 +151,9 @@ func TestUpgradeOfBinaryAndListeners(t *testing.T) {
 			}
 		}
 		write(t, u.file("mqttward.yaml"), strings.Replace(u.read(t, "mqttward.yaml"), reloaded, after, 1))
+		copyBinary(t, u.path)
 		u.upgrade(t)
+		u.expectBinary(t)
 		if _, err := os.Stat(socket("goes")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("round %d: the socket of the listener that is gone: %v", round, err)
 		}

@@ -46,8 +46,11 @@ func framed(first byte, payload string) []byte {
 }
 
 // readAll reads f to its end. It stops after an error, as a pump does.
-func readAll(f *frames) (all []byte, err error) {
-	b := make([]byte, 4<<10)
+func readAll(f *frames) (all []byte, err error) { return readWith(f, 4<<10) }
+
+// readWith does so with room for so many bytes.
+func readWith(f *frames, room int) (all []byte, err error) {
+	b := make([]byte, room)
 	for {
 		n, err := f.Read(b)
 		all = append(all, b[:n]...)
@@ -103,8 +106,17 @@ func TestFrames(t *testing.T) {
 			f := newFrames(socket{Reader: src, Writer: io.Discard})
 			got, err := readAll(f)
 			violation, _ := errors.AsType[*packets.Error](err)
+			if f.head.Size() > 0 {
+				t.Errorf("%s, %s: it holds on to a buffer that is not its own", tt.name, how)
+			}
 			if string(got) != tt.want || f.ended != tt.ended || (violation != nil) != (tt.code != 0) || violation != nil && violation.Code != tt.code {
 				t.Errorf("%s, %s: got %.40q, status %d, %v; want %.40q, status %d", tt.name, how, got, f.ended, err, tt.want, tt.ended)
+			}
+		}
+		for _, room := range []int{1, 2, 3, 20, maxControl, maxControl + 1} {
+			f := newFrames(socket{Reader: bytes.NewReader(stream), Writer: io.Discard})
+			if got, err := readWith(f, room); string(got) != tt.want || f.ended != tt.ended {
+				t.Errorf("%s, with room for %d: got %.40q, status %d, %v", tt.name, room, got, f.ended, err)
 			}
 		}
 		for cut := range min(len(stream), 2000) {
@@ -242,7 +254,7 @@ func TestFramesDoNotAllocate(t *testing.T) {
 		if err := errors.Join(errRead, errWrite); err != nil {
 			t.Fatal(err)
 		}
-	}); allocs != 0 {
+	}); allocs > 2*PoolAllocations { // it is two frames
 		t.Errorf("%v allocations for a read and a write", allocs)
 	}
 }
@@ -261,7 +273,7 @@ func FuzzFrames(f *testing.F) {
 			io.MultiReader(bytes.NewReader(stream[:min(int(cut), len(stream))]), bytes.NewReader(stream[min(int(cut), len(stream)):])),
 		} {
 			fr := newFrames(socket{Reader: src, Writer: io.Discard})
-			got, err := readAll(fr)
+			got, err := readWith(fr, []int{4 << 10, 300, 1 + int(cut)%200}[i])
 			if len(got) > len(stream) {
 				t.Fatalf("%d bytes are read of %d", len(got), len(stream))
 			}

@@ -126,7 +126,7 @@ func closeStatus(end End) ws.StatusCode {
 	switch end {
 	case EndDisconnect, EndClientClosed:
 		return ws.StatusNormalClosure
-	case EndShutdown, EndBrokerClosed, EndBackend, EndNoSeat, EndBusy, EndAuthDown:
+	case EndShutdown, EndDrained, EndBrokerClosed, EndBackend, EndNoRoute, EndNoSeat, EndBusy, EndAuthDown:
 		return ws.StatusGoingAway
 	case EndPanic, EndBrokerError:
 		return ws.StatusInternalServerError

@@ -168,7 +168,7 @@ func (w *WebSocket) allows(origin, host string) bool {
 	case !ok:
 		return false
 	case w.Origins == nil:
-		return at == strings.ToLower(host)
+		return strings.EqualFold(at, host)
 	}
 	return slices.ContainsFunc(w.Origins, func(allowed string) bool {
 		s, a, _ := strings.Cut(allowed, "://")

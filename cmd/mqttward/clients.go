@@ -38,10 +38,10 @@ there. What clients chose is cut short and shown without control characters;
 			return printJSON(c, list)
 		}
 		table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "SESSION\tCLIENT ID\tUSER\tTENANT\tMETHOD\tREMOTE\tLISTENER\tMQTT\tSINCE\tEXPIRES")
+		fmt.Fprintln(table, "SESSION\tCLIENT ID\tUSER\tTENANT\tMETHOD\tREMOTE\tLISTENER\tSERVER\tMQTT\tSINCE\tEXPIRES")
 		for _, l := range list {
-			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Session, app.Printable(l.ClientID), app.Printable(l.Username),
-				app.Printable(cmp.Or(l.Tenant, "-")), app.Printable(l.Method), app.Printable(l.Remote), app.Printable(l.Listener), app.Printable(l.Version), clock(l.Since), clock(l.Expires))
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Session, app.Printable(l.ClientID), app.Printable(l.Username),
+				app.Printable(cmp.Or(l.Tenant, "-")), app.Printable(l.Method), app.Printable(l.Remote), app.Printable(l.Listener), app.Printable(l.Server), app.Printable(l.Version), clock(l.Since), clock(l.Expires))
 		}
 		return table.Flush()
 	})

@@ -20,7 +20,9 @@ type Client struct {
 	Method   string    `json:"method"`           // that vouches for the client
 	Remote   string    `json:"remote"`           // empty for a Unix socket
 	Listener string    `json:"listener"`
-	Version  string    `json:"version"` // of MQTT
+	Backend  string    `json:"backend,omitempty"`
+	Server   string    `json:"server,omitempty"` // of the backend
+	Version  string    `json:"version"`          // of MQTT
 	Since    time.Time `json:"connected_since"`
 	Expires  time.Time `json:"identity_expires,omitzero"`
 }

@@ -22,7 +22,7 @@ func (a *App) kick(by string, match func(admin.Client) bool) int {
 func apiClient(c proxy.ClientInfo) admin.Client {
 	out := admin.Client{
 		Session: c.Session, ClientID: c.ClientID, Username: c.Username, Tenant: c.Tenant, Method: c.Method,
-		Listener: c.Listener, Version: c.Version.String(), Since: c.Since.UTC(), Expires: c.Expires.UTC(),
+		Listener: c.Listener, Backend: c.Backend, Server: c.Server, Version: c.Version.String(), Since: c.Since.UTC(), Expires: c.Expires.UTC(),
 	}
 	if c.Remote.IsValid() {
 		out.Remote = c.Remote.String()

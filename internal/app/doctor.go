@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func Doctor(ctx context.Context, path string, flags *pflag.FlagSet) ([]Finding, 
 type doctor struct {
 	built    *built
 	findings []Finding
+	listed   []string // versions whose defects are among these
 }
 
 func (d *doctor) note(grade, format string, args ...any) {
@@ -93,7 +95,10 @@ func (d *doctor) reachServer(ctx context.Context, s *backend.Server) {
 	if holds != own {
 		d.note(GradeWarn, "broker_profile: %s is configured; auto would be %s", holds, own)
 	}
-	d.defects(text)
+	if !slices.Contains(d.listed, text) { // servers of one version need but one list
+		d.listed = append(d.listed, text)
+		d.defects(text)
+	}
 }
 
 // defects lists the known defects of the broker's version.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -39,35 +40,57 @@ func (a *App) shield(b *built) {
 // probe asks each server of a backend what it is until it says so. A session may go to
 // any of them, so it has the shields that all need together.
 func (a *App) probe(ctx context.Context, b *built, pool *backend.Pool) {
-	told := a.shared.brokers.recall(pool.Name()) // by a configuration of before: who says nothing now is as then
-	asked, warned := map[string]bool{}, map[string]bool{}
+	p := prober{
+		built: b, log: a.logs.Log.With("backend", pool.Name()),
+		told:  a.shared.brokers.recall(pool.Name()), // who says nothing now is as before the reload
+		asked: map[string]bool{}, once: map[string]bool{},
+	}
 	for {
 		servers := pool.Servers()
 		for _, s := range servers {
-			if asked[s.Name()] || s.Maintenance() {
-				continue
-			}
-			text, err := serverVersion(ctx, s)
-			switch {
-			case ctx.Err() != nil:
-				return
-			case err == nil:
-				p := profileOf(text)
-				told[s.Name()], asked[s.Name()] = p, true
-				for _, line := range Banner(text, b.means(p)) {
-					a.logs.Log.Info("broker profile", "backend", pool.Name(), "server", s.Name(), "broker", line)
-				}
-			case !warned[s.Name()]:
-				warned[s.Name()] = true
-				a.logs.Log.Warn("the broker does not say what it is: its profile is legacy, or as it was, until it does", "backend", pool.Name(), "server", s.Name(), "error", err)
+			if !p.asked[s.Name()] && !s.Maintenance() {
+				p.ask(ctx, s)
 			}
 		}
-		a.shared.brokers.settle(pool.Name(), servers, told)
+		if ctx.Err() != nil {
+			return
+		}
+		a.shared.brokers.settle(pool.Name(), servers, p.told)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(probeAgain):
 		}
+	}
+}
+
+// prober keeps what servers have said.
+type prober struct {
+	built *built
+	log   *slog.Logger
+	told  map[string]strict.Profile // by the server
+	asked map[string]bool           // servers that have said what they are since the reload
+	once  map[string]bool           // lines that need not be logged again
+}
+
+func (p *prober) ask(ctx context.Context, s *backend.Server) {
+	text, err := serverVersion(ctx, s)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		profile := profileOf(text)
+		p.told[s.Name()], p.asked[s.Name()] = profile, true
+		lines := Banner(text, p.built.means(profile))
+		p.log.Info("broker profile", "server", s.Name(), "broker", lines[0])
+		for _, line := range lines[1:] { // servers of one version need but one list
+			if !p.once[line] {
+				p.once[line] = true
+				p.log.Info("broker profile", "broker", line)
+			}
+		}
+	case !p.once[s.Name()]:
+		p.once[s.Name()] = true
+		p.log.Warn("the broker does not say what it is: its profile is legacy, or as it was, until it does", "server", s.Name(), "error", err)
 	}
 }
 

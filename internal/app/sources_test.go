@@ -31,8 +31,9 @@ func TestSourcesByReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		if host, _, _ := net.SplitHostPort(conn.LocalAddr().String()); host != want {
+		host, _, _ := net.SplitHostPort(conn.LocalAddr().String())
+		conn.Close()
+		if host != want {
 			t.Errorf("dialled from %s, want %s", host, want)
 		}
 	}

@@ -90,7 +90,7 @@ func (p *pinger) ping(login Login) error {
 		connect = connect5
 	}
 	if _, err := p.conn.Write(connect(id, login)); err != nil {
-		return err
+		return Reason(p.conn, err)
 	}
 	code, err := p.connack()
 	if err != nil {
@@ -120,7 +120,7 @@ func connect3(id string, login Login) []byte {
 
 func connect5(id string, login Login) []byte {
 	packet := paho.NewControlPacket(paho.CONNECT)
-	c := packet.Content.(*paho.Connect) //nolint:forcetypeassert // as made
+	c, _ := packet.Content.(*paho.Connect) // as made
 	limit := uint32(maxAnswer)
 	c.ClientID, c.CleanStart, c.KeepAlive, c.Properties.MaximumPacketSize = id, true, 60, &limit
 	if login.Username != "" {

@@ -57,7 +57,7 @@ type Spec struct {
 	Weight         int    // of its share of sessions; at least 1
 	MaxConnections int    // 0: any number
 	Maintenance    bool   // it takes no new sessions
-	Reference      string // where its clients are to go meanwhile, as Server Reference; "": nowhere
+	Reference      string // where its clients are to go when it loses them, as Server Reference; "": nowhere
 }
 
 // Seats bound the connections to a server. Higher ranks go first.

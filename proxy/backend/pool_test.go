@@ -152,7 +152,7 @@ func TestFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer leg.Close()
+		t.Cleanup(func() { leg.Close() })
 		legs = append(legs, leg)
 	}
 	n.dials()

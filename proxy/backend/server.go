@@ -65,8 +65,8 @@ func (s *Server) Drain(on bool) { s.drained.Store(on) }
 // or by an operator.
 func (s *Server) Maintenance() bool { return s.spec.Maintenance || s.drained.Load() }
 
-// Reference returns where clients are to go while the server is in maintenance, as
-// Server Reference; "" if they are to come back.
+// Reference returns where clients are to go when the server loses them, as Server
+// Reference; "" if they are to come back.
 func (s *Server) Reference() string { return s.spec.Reference }
 
 // Leg is a connection to a server that stands for a session.
