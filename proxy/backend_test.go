@@ -127,6 +127,7 @@ func TestConnackTellsThePool(t *testing.T) {
 		{"refuses the client, 3.1.1", packets.V311, turnedAway(packets.V311, 5), "up"},
 		{"closes", packets.V5, func(_ *house, broker, _ *mqtttest.Peer) { broker.Close() }, "up"},
 		{"the client leaves", packets.V5, func(_ *house, _, client *mqtttest.Peer) { client.Close() }, "up"},
+		{"the end of the proxy", packets.V5, func(h *house, _, _ *mqtttest.Peer) { h.server.Shutdown(h.t.Context()) }, "up"},
 		{"silence", packets.V5, func(*house, *mqtttest.Peer, *mqtttest.Peer) { time.Sleep(connectTimeout) }, "ejected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
