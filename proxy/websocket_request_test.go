@@ -85,6 +85,28 @@ func TestRequestInOneRecord(t *testing.T) {
 	})
 }
 
+// TestOriginWithoutTLS: a page that came without TLS is none of a server with it.
+func TestOriginWithoutTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		h := open(t, withTLS(id), overWebSocket)
+		defer h.close()
+		for origin, want := range map[string]string{"http://broker.example": "HTTP/1.1 403 ", "https://broker.example": "HTTP/1.1 101 "} {
+			conn := tls.Client(h.dial(packets.V5).Conn, id.client())
+			if err := conn.HandshakeContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = fmt.Fprintf(conn, "GET /mqtt HTTP/1.1\r\nHost: broker.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\nOrigin: %s\r\n\r\n", origin)
+			b := make([]byte, 13)
+			if _, err := io.ReadFull(conn, b); err != nil || string(b) != want {
+				t.Errorf("a page of %s: %q, %v, want %q", origin, b, err, want)
+			}
+			conn.Close()
+		}
+	})
+}
+
 // TestSilentAboutRequests: a listener that is silent about refusals is so about these.
 func TestSilentAboutRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
