@@ -30,6 +30,8 @@ func TestRequests(t *testing.T) {
 		{"a page of elsewhere", good + "Origin: https://evil.example\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n", "websocket_handshake", proxy.NoFault},
 		{"no subprotocol", strings.Replace(good, "mqtt\r\n", "chat\r\n", 1) + "\r\n", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
 		{"something behind it", good + "\r\n\x82", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
+		{"as long as may be", good + "Cookie: " + strings.Repeat("a", 8<<10-len(good)-8) + "\r\n\r\n", "HTTP/1.1 101 ", "connect_timeout", proxy.FaultSilence},
+		{"a byte longer", good + "Cookie: " + strings.Repeat("a", 8<<10-len(good)-7) + "\r\n\r\n", "HTTP/1.1 431 ", "websocket_handshake", proxy.NoFault},
 		{"too long", good + "Cookie: " + strings.Repeat("a", 9000) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
 		{"without an end", "GET /" + strings.Repeat("a", 9000), "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
 		{"MQTT", string(mqtttest.Connect(packets.V311, "device")), "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.FaultProtocol},
