@@ -28,7 +28,7 @@ func (l *loader) webSocket(path string, s Listener) {
 	}
 	for i, origin := range s.Origins {
 		if !plainOrigin(origin) {
-			l.fail(item(key(path, "origins"), i), "wants scheme://host or scheme://host:port in small letters, or https://*.example.com for all below a name, not %s", quote(origin))
+			l.fail(item(key(path, "origins"), i), "wants the origin of pages as browsers say it, such as https://app.example or http://app.example:8080, without the usual port, or https://*.example.com for all below a name, not %s", quote(origin))
 		}
 	}
 }
@@ -41,11 +41,13 @@ func plainPath(path string) bool {
 }
 
 // plainOrigin reports whether origin is one that a browser can send (RFC 6454 section
-// 6.2), or all those below a name.
+// 6.2), or all those below a name. Browsers leave the usual port out, and no page comes
+// by WebSocket.
 func plainOrigin(origin string) bool {
 	scheme, host, _ := strings.Cut(origin, "://")
 	host = strings.TrimPrefix(host, "*.")
 	u, err := url.Parse(scheme + "://" + host)
 	return err == nil && u.Hostname() != "" && u.Host == host && u.Scheme == scheme && !strings.HasSuffix(host, ":") &&
-		origin == strings.ToLower(origin) && !strings.Contains(host, "*")
+		origin == strings.ToLower(origin) && !strings.Contains(host, "*") &&
+		scheme != "ws" && scheme != "wss" && scheme+u.Port() != "http80" && scheme+u.Port() != "https443"
 }

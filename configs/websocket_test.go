@@ -20,6 +20,12 @@ func TestPlainOrigin(t *testing.T) {
 		"https://user@app.example":    false,
 		"https://app.example:":        false,
 		"https://app.example:https":   false,
+		"https://app.example:443":     false,
+		"https://*.app.example:443":   false,
+		"http://app.example:80":       false,
+		"http://app.example:443":      true,
+		"wss://app.example":           false,
+		"ws://app.example":            false,
 		"https://":                    false,
 		"https://*":                   false,
 		"https://*app.example":        false,
@@ -59,7 +65,7 @@ func TestWebSocketMistakes(t *testing.T) {
 		{"misspelt transport", `"127.0.0.1:1884", tranport: websocket, path: /mqtt`, `listeners[0].tranport: unknown key; did you mean "transport"?`},
 		{"path", web + `, path: mqtt`, `listeners[0].path: wants a path such as /mqtt, not "mqtt"`},
 		{"no origins", web + `, origins: []`, "listeners[0].origins: is an empty list: no browser could connect; left out, pages of the same host can"},
-		{"origin", web + `, origins: ["https://a.example", "*"]`, `listeners[0].origins[1]: wants scheme://host or scheme://host:port in small letters, or https://*.example.com for all below a name, not "*"`},
+		{"origin", web + `, origins: ["https://a.example", "*"]`, `listeners[0].origins[1]: wants the origin of pages as browsers say it, such as https://app.example or http://app.example:8080, without the usual port, or https://*.example.com for all below a name, not "*"`},
 		{"plaintext off loopback", `"192.0.2.1:1884", transport: websocket`, "listeners[0].tls: is required on 192.0.2.1:1884, which is not loopback (insecure_plaintext: true does without)"},
 	} {
 		_, err := parse(t, strings.Replace(minimal, `"127.0.0.1:1884"`, test.with, 1))

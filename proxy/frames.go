@@ -36,6 +36,7 @@ type frames struct {
 	ended ws.StatusCode          // what the client is told in the end; zero: nothing is wrong
 
 	writing sync.Mutex // held while a frame is written
+	broken  error      // of the first that could not be
 	pong    pong
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -175,6 +176,32 @@ func TestPongWaits(t *testing.T) {
 	}
 	if want := "\x82\x04data\x8a\x04late"; out.String() != want {
 		t.Errorf("written % x, want % x", out.String(), want)
+	}
+}
+
+// halfway is where a write stops as its time is over.
+type halfway struct{ bytes.Buffer }
+
+func (h *halfway) Write(b []byte) (int, error) {
+	n, _ := h.Buffer.Write(b[:len(b)/2])
+	return n, os.ErrDeadlineExceeded
+}
+
+// TestPongOfNoReader: that a pong takes too long is no silence of the client's, and
+// nothing follows half of it.
+func TestPongOfNoReader(t *testing.T) {
+	out := &halfway{}
+	f := newFrames(socket{Reader: bytes.NewReader(framed(0x89, "ping")), Writer: out})
+	_, err := readAll(f)
+	if e, ok := errors.AsType[*ending](err); !ok || e.end != EndWriteTime {
+		t.Errorf("it ends by %v, want %s", err, EndWriteTime)
+	}
+	half := out.Len()
+	if _, err := f.Write([]byte("packet")); !isTimeout(err) {
+		t.Errorf("a write after it: %v", err)
+	}
+	if err := f.put(ws.OpClose, nil); !isTimeout(err) || out.Len() != half {
+		t.Errorf("%d bytes follow half a frame, %v", out.Len()-half, err)
 	}
 }
 

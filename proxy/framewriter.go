@@ -46,7 +46,12 @@ func (f *frames) put(op ws.OpCode, payload []byte) error {
 	return f.sendPong()
 }
 
+// putLocked writes nothing any more after an error: the client would take it for the rest
+// of the frame that has not become whole.
 func (f *frames) putLocked(op ws.OpCode, payload []byte) error {
+	if f.broken != nil {
+		return f.broken
+	}
 	p := pieces.Get().(*piece) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer pieces.Put(p)
 	p.Reset()
@@ -54,8 +59,8 @@ func (f *frames) putLocked(op ws.OpCode, payload []byte) error {
 		return err
 	}
 	p.Write(payload)
-	_, err := f.Conn.Write(p.Bytes())
-	return err
+	_, f.broken = f.Conn.Write(p.Bytes())
+	return f.broken
 }
 
 // pong is the answer to the last ping, the only one that has to be answered (RFC 6455

@@ -16,9 +16,9 @@ type WebSocket struct {
 	Path string // that clients ask for; what follows a question mark is not looked at
 
 	// Origins are where pages come from whose scripts may connect: scheme://host[:port],
-	// in small letters, or scheme://*.host[:port] for all below a name. Nil lets pages in
-	// that come from the same host and port as they connect to. Who is no browser sends
-	// no Origin, and is not asked for one.
+	// in small letters, or scheme://*.host[:port] for all below a name. Nil lets pages of
+	// the Web in that come from the same host and port as they connect to, by https if
+	// TLS ends here. Who is no browser sends no Origin, and is not asked for one.
 	Origins []string
 }
 
@@ -51,7 +51,7 @@ func (c *conn) upgrade() error {
 	request, err := c.readRequest()
 	var answer []byte
 	if err == nil {
-		answer, err = w.answer(request)
+		answer, err = w.answer(request, c.tls != nil)
 	}
 	refused, ok := errors.AsType[*ws.ConnectionRejectedError](err)
 	switch {
@@ -107,8 +107,9 @@ func (c *conn) readRequest() ([]byte, error) {
 }
 
 // answer is what a request is answered, or why it is refused, a
-// *ws.ConnectionRejectedError. No extension is ever agreed on.
-func (w *WebSocket) answer(request []byte) ([]byte, error) {
+// *ws.ConnectionRejectedError. No extension is ever agreed on. overTLS says that TLS ends
+// here.
+func (w *WebSocket) answer(request []byte, overTLS bool) ([]byte, error) {
 	if bytes.Count(request, []byte("\n")) != bytes.Count(request, []byte("\r\n")) {
 		return nil, errNotHTTP // a line may end in two ways, and a header be read in two
 	}
@@ -145,7 +146,7 @@ func (w *WebSocket) answer(request []byte) ([]byte, error) {
 		return nil, err
 	case len(hosts) > 1, len(origins) > 1:
 		return nil, errTwice
-	case len(origins) == 1 && !w.allows(origins[0], hosts[0]):
+	case len(origins) == 1 && !w.allows(origins[0], hosts[0], overTLS):
 		return nil, refusal(http.StatusForbidden, fmt.Sprintf("no page of %q may connect", clip(origins[0])))
 	case agreed.Protocol == "":
 		return nil, errSubprotocol
@@ -162,13 +163,14 @@ type exchange struct {
 func (e *exchange) Write(b []byte) (int, error) { return e.answer.Write(b) }
 
 // allows reports whether a page of origin may connect to host.
-func (w *WebSocket) allows(origin, host string) bool {
+func (w *WebSocket) allows(origin, host string, overTLS bool) bool {
 	scheme, at, ok := strings.Cut(strings.ToLower(origin), "://")
 	switch {
 	case !ok:
 		return false
 	case w.Origins == nil:
-		return strings.EqualFold(at, host)
+		// Neither says a port that is the usual one, and http has another than TLS.
+		return (scheme == "https" || scheme == "http" && !overTLS) && at != "" && strings.EqualFold(at, host)
 	}
 	return slices.ContainsFunc(w.Origins, func(allowed string) bool {
 		s, a, _ := strings.Cut(allowed, "://")
@@ -177,9 +179,13 @@ func (w *WebSocket) allows(origin, host string) bool {
 			return s == scheme && a == at
 		}
 		name, ok := strings.CutSuffix(at, below)
-		return s == scheme && ok && name != "" && !strings.ContainsAny(name, "/:@")
+		return s == scheme && ok && name != "" && strings.Trim(name, nameLetters) == ""
 	})
 }
+
+// nameLetters are what the names of hosts are made of, in small letters. Of anything else
+// in front of a name, that could be the end of another.
+const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 
 // refusalAnswer is an answer with this status and nothing else.
 func refusalAnswer(status int) []byte {

@@ -62,7 +62,7 @@ func TestAnswer(t *testing.T) {
 		{"a bare line feed", asking("Origin", "A: b\nOrigin"), 400},
 		{"no HTTP", "MQTT\r\n\r\n", 400},
 	} {
-		answer, err := (&WebSocket{Path: "/mqtt"}).answer([]byte(tt.request))
+		answer, err := (&WebSocket{Path: "/mqtt"}).answer([]byte(tt.request), false)
 		status := 400
 		if refused, ok := errors.AsType[*ws.ConnectionRejectedError](err); ok {
 			status, answer = refused.StatusCode(), refusalAnswer(refused.StatusCode())
@@ -107,16 +107,44 @@ func TestOrigins(t *testing.T) {
 		"https://evil.example/.plant.example":  false,
 		"https://evil.example:1.plant.example": false,
 		"https://evil.example@a.plant.example": false,
+		"https://evil.example#.plant.example":  false, // no browser sends these
+		"https://evil.example?.plant.example":  false,
+		`https://evil.example\.plant.example`:  false,
+		"https://evil.example .plant.example":  false,
 		"https://broker.example":               false, // the host that it connects to is no exception
 		"null":                                 false,
 		"":                                     false,
 	} {
-		if got := w.allows(origin, "broker.example"); got != want {
+		if got := w.allows(origin, "broker.example", true); got != want {
 			t.Errorf("%q: allowed %v, want %v", origin, got, want)
 		}
 	}
-	if (&WebSocket{Origins: []string{}}).allows("https://broker.example", "broker.example") {
+	if (&WebSocket{Origins: []string{}}).allows("https://broker.example", "broker.example", true) {
 		t.Error("an empty list allows something")
+	}
+}
+
+// TestOwnOrigin: pages of the same host and port. Usual ports are said by nobody, so the
+// scheme says which one it is.
+func TestOwnOrigin(t *testing.T) {
+	for _, tt := range []struct {
+		origin, host   string
+		plain, secured bool
+	}{
+		{"https://broker.example", "broker.example", true, true}, // plain: TLS ends in front of us
+		{"HTTPS://broker.example", "BROKER.example", true, true},
+		{"http://broker.example", "broker.example", true, false}, // whoever is on the way can write that page
+		{"http://broker.example:8083", "broker.example:8083", true, false},
+		{"https://broker.example", "broker.example:8084", false, false},
+		{"https://broker.example.", "broker.example", false, false},
+		{"app://broker.example", "broker.example", false, false},
+		{"://broker.example", "broker.example", false, false},
+		{"https://", "", false, false},
+	} {
+		w := &WebSocket{}
+		if plain, overTLS := w.allows(tt.origin, tt.host, false), w.allows(tt.origin, tt.host, true); plain != tt.plain || overTLS != tt.secured {
+			t.Errorf("%q at %q: allowed %v, over TLS %v", tt.origin, tt.host, plain, overTLS)
+		}
 	}
 }
 
@@ -126,7 +154,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(asking("GET", "POST")))
 	f.Add([]byte(asking(originLine, "")))
 	f.Fuzz(func(t *testing.T, request []byte) {
-		answer, err := (&WebSocket{Path: "/mqtt"}).answer(request)
+		answer, err := (&WebSocket{Path: "/mqtt"}).answer(request, false)
 		if err != nil {
 			if _, ok := errors.AsType[*ws.ConnectionRejectedError](err); !ok {
 				t.Fatalf("%v is no refusal", err)

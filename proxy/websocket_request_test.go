@@ -30,6 +30,8 @@ func TestRequests(t *testing.T) {
 		{"a page of elsewhere", good + "Origin: https://evil.example\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n", "websocket_handshake", proxy.NoFault},
 		{"no subprotocol", strings.Replace(good, "mqtt\r\n", "chat\r\n", 1) + "\r\n", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
 		{"something behind it", good + "\r\n\x82", "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.NoFault},
+		{"as long as may be", good + "Cookie: " + strings.Repeat("a", 8<<10-len(good)-8) + "\r\n\r\n", "HTTP/1.1 101 ", "connect_timeout", proxy.FaultSilence},
+		{"a byte longer", good + "Cookie: " + strings.Repeat("a", 8<<10-len(good)-7) + "\r\n\r\n", "HTTP/1.1 431 ", "websocket_handshake", proxy.NoFault},
 		{"too long", good + "Cookie: " + strings.Repeat("a", 9000) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
 		{"without an end", "GET /" + strings.Repeat("a", 9000), "HTTP/1.1 431 Request Header Fields Too Large\r\n", "websocket_handshake", proxy.NoFault},
 		{"MQTT", string(mqtttest.Connect(packets.V311, "device")), "HTTP/1.1 400 Bad Request\r\n", "websocket_handshake", proxy.FaultProtocol},
@@ -81,6 +83,28 @@ func TestRequestInOneRecord(t *testing.T) {
 		b := make([]byte, 13)
 		if _, err := io.ReadFull(conn, b); err != nil || string(b) != "HTTP/1.1 101 " {
 			t.Errorf("answer %q, %v", b, err)
+		}
+	})
+}
+
+// TestOriginWithoutTLS: a page that came without TLS is none of a server with it.
+func TestOriginWithoutTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newIdentity(t, "broker.example")
+		h := open(t, withTLS(id), overWebSocket)
+		defer h.close()
+		for origin, want := range map[string]string{"http://broker.example": "HTTP/1.1 403 ", "https://broker.example": "HTTP/1.1 101 "} {
+			conn := tls.Client(h.dial(packets.V5).Conn, id.client())
+			if err := conn.HandshakeContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = fmt.Fprintf(conn, "GET /mqtt HTTP/1.1\r\nHost: broker.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\nOrigin: %s\r\n\r\n", origin)
+			b := make([]byte, 13)
+			if _, err := io.ReadFull(conn, b); err != nil || string(b) != want {
+				t.Errorf("a page of %s: %q, %v, want %q", origin, b, err, want)
+			}
+			conn.Close()
 		}
 	})
 }

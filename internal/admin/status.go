@@ -21,7 +21,7 @@ type Status struct {
 type ListenerStatus struct {
 	Name        string `json:"name"`
 	Address     string `json:"address"`
-	Transport   string `json:"transport"`
+	Transport   string `json:"transport"` // tcp or websocket, as in the configuration
 	TLS         bool   `json:"tls"`
 	Connections int    `json:"connections"` // sessions, and those in their handshakes
 }

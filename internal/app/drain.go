@@ -99,7 +99,7 @@ func (a *App) listenerStatus() []admin.ListenerStatus {
 		c := &a.current.Load().config.Listeners[i] // both change under the lock
 		addr := l.socket.Addr()
 		list = append(list, admin.ListenerStatus{
-			Name: c.Name, Address: addr.String(), Transport: addr.Network(), TLS: c.TLS != nil, Connections: l.proxy.Open(),
+			Name: c.Name, Address: addr.String(), Transport: c.Transport, TLS: c.TLS != nil, Connections: l.proxy.Open(),
 		})
 	}
 	return list
