@@ -81,7 +81,7 @@ func TestBusyUnixSocketIsNotReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Close(fd) //nolint:errcheck // nothing was written
+	defer syscall.Close(fd)
 	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestBusyUnixSocketIsNotReplaced(t *testing.T) {
 		if err != nil {
 			break
 		}
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 	}
 	if socket, err := listen(configs.Address("unix:"+path), 0); err == nil {
 		_ = socket.Close()

@@ -16,13 +16,9 @@ import (
 // programOf is a successor that a shell plays.
 func programOf(t *testing.T, script string) handover.Program {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "successor")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is run
-		t.Fatal(err)
-	}
 	args := os.Args
 	defer func() { os.Args = args }()
-	os.Args = []string{path}
+	os.Args = []string{"/bin/sh", "-c", script}
 	return handover.ThisProgram()
 }
 

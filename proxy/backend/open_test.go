@@ -65,7 +65,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		"TLS":    {TLS: &tls.Config{MinVersion: tls.VersionTLS12}},
 	} {
 		near, far := net.Pipe()
-		defer far.Close()
+		t.Cleanup(func() { far.Close() })
 		w := &watched{Conn: near, fails: errors.New("broken")}
 		o.Servers, o.Dial = []Spec{{Address: "b:1"}}, func(context.Context, string, string) (net.Conn, error) { return w, nil }
 		if _, err := New(o, nil).Servers()[0].Dial(t.Context()); !errors.Is(err, w.fails) || !w.closed {
