@@ -124,8 +124,8 @@ func (c *Config) completeBackend(i int) {
 	if slices.ContainsFunc(b.Servers, func(s Server) bool { return s.SRV != "" }) && b.Resolve == nil {
 		b.Resolve = &Resolve{}
 	}
-	if b.Resolve != nil {
-		b.Resolve.Interval = cmp.Or(b.Resolve.Interval, 30*time.Second)
+	if b.Resolve != nil && !c.written(key(path, "resolve.interval")) {
+		b.Resolve.Interval = 30 * time.Second
 	}
 	if b.Health == nil && b.several() {
 		b.Health = &Health{}
@@ -140,7 +140,10 @@ func (c *Config) completeBackend(i int) {
 	if !c.written(key(path, "outlier.failures")) {
 		b.Outlier.Failures = 5
 	}
-	b.Outlier.Time, b.Outlier.MaxEjected = cmp.Or(b.Outlier.Time, 10*time.Second), cmp.Or(b.Outlier.MaxEjected, 50)
+	if !c.written(key(path, "outlier.max_ejected")) {
+		b.Outlier.MaxEjected = 50
+	}
+	b.Outlier.Time = cmp.Or(b.Outlier.Time, 10*time.Second)
 	for j := range b.Servers {
 		s := &b.Servers[j]
 		if !c.written(key(item(key(path, "servers"), j), "weight")) {
@@ -253,13 +256,17 @@ func (l *loader) backendTimes(path string, b *Backend) {
 	if h := b.Health; h != nil && h.Timeout > h.Interval && h.Interval > 0 {
 		l.fail(key(key(path, "health"), "timeout"), "wants at most the interval, which is %s", h.Interval)
 	}
-	if b.Outlier.MaxEjected > 100 {
-		l.fail(key(key(path, "outlier"), "max_ejected"), "wants a part in percent")
+	if b.Outlier.MaxEjected < 1 || b.Outlier.MaxEjected > 100 {
+		l.fail(key(path, "outlier.max_ejected"), "wants a part in percent, from 1 to 100 (failures: 0 leaves nobody out)")
 	}
+	l.idle(path, b)
 	if b.Resolve == nil {
 		return
 	}
 	at := key(path, "resolve")
+	if !slices.ContainsFunc(b.Servers, Server.named) {
+		l.fail(at, "has no effect: no server has the name of a host, or srv")
+	}
 	if b.Resolve.Interval < time.Second {
 		l.fail(key(at, "interval"), "wants at least 1s")
 	}
@@ -268,6 +275,28 @@ func (l *loader) backendTimes(path string, b *Backend) {
 			l.fail(key(at, "server"), "%v", err)
 		}
 	}
+}
+
+// idle finds what is said of questions that are not asked, and of who is never left out.
+func (l *loader) idle(path string, b *Backend) {
+	for _, k := range []string{"timeout", "type", "rise", "fall", "end_sessions"} {
+		if at := key(path, "health."+k); b.Health != nil && b.Health.Interval == 0 && l.cfg.written(at) {
+			l.fail(at, "has no effect with interval: 0")
+		}
+	}
+	for _, k := range []string{"time", "max_ejected"} {
+		if at := key(path, "outlier."+k); b.Outlier.Failures == 0 && l.cfg.written(at) {
+			l.fail(at, "has no effect with failures: 0")
+		}
+	}
+}
+
+// named reports whether the server is found by a name.
+func (s Server) named() bool {
+	network, address := s.Address.Split()
+	host, _, _ := net.SplitHostPort(address)
+	_, err := netip.ParseAddr(host)
+	return s.SRV != "" || network != "unix" && err != nil
 }
 
 // hostPort checks the address of a server that names are looked up at.

@@ -359,6 +359,14 @@ strict: {log: [C3], off: [C12, C8]}
 		t.Errorf("a CRL is no secret: %q", got)
 	}
 
+	for tls, want := range map[string]int{"{}": 1, "{server_name: b}": 0, "{ca: ca}": 0} {
+		c = mustParse(t, strings.Replace(minimal, `{address: "127.0.0.1:1883"}]`, `{srv: _mqtt._tcp.b}], tls: `+tls, 1))
+		found := slices.DeleteFunc(c.Warnings(), func(line string) bool { return !strings.Contains(line, "backends[0].servers[0].srv: the names") })
+		if len(found) != want {
+			t.Errorf("names of the DNS with tls: %s: %q", tls, found)
+		}
+	}
+
 	c = mustParse(t, minimal+"limits: {publish_bytes: {burst: 1KiB, action: drop}}\n")
 	if got := c.Warnings(); len(got) != 2 || !strings.Contains(got[0], "limits.publish_bytes: messages larger than 1024 bytes never pass") {
 		t.Errorf("a burst that no packet fits in: %q", got)

@@ -49,6 +49,9 @@ func (l *loader) routes(listeners, backends []string) {
 		} else {
 			l.refer(key(path, "backend"), "backend", r.Backend, backends)
 		}
+		if all := slices.IndexFunc(l.cfg.Routes[:i], Route.all); all >= 0 {
+			l.fail(path, "has no effect: all clients take %s", item("routes", all))
+		}
 		for _, s := range r.Subjects() {
 			if s.Values != nil && len(s.Values) == 0 {
 				l.fail(key(path, s.Key), "is an empty list, which nobody fits: remove the key")
@@ -66,6 +69,11 @@ func (l *loader) routes(listeners, backends []string) {
 			}
 		}
 	}
+}
+
+// all reports whether the route is for all clients.
+func (r Route) all() bool {
+	return !slices.ContainsFunc(r.Subjects(), func(s Subject) bool { return s.Values != nil })
 }
 
 // routed reports whether a route catches every client of a listener.

@@ -50,6 +50,10 @@ func (w *warnings) plaintext() {
 			w.add(key(key(item("backends", i), "tls"), "insecure_skip_verify"), "anybody on the way can say to be the broker")
 		}
 		for j, server := range b.Servers {
+			if t := b.TLS; server.SRV != "" && t != nil && t.ServerName == "" && t.CA == "" && !t.InsecureSkipVerify {
+				w.add(key(item(key(item("backends", i), "servers"), j), "srv"),
+					"the names that certificates have to be for come from the DNS, which can be forged: set tls.server_name, or a tls.ca of your own")
+			}
 			if !server.Address.Local() && b.TLS == nil {
 				w.add(key(item(key(item("backends", i), "servers"), j), "address"),
 					"not on this machine and no TLS: passwords and messages cross the network in the clear")

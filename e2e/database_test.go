@@ -80,14 +80,15 @@ GRANT SELECT ON mqtt.* TO mqttward@127.0.0.1;
 `))
 	give(t, first, "mysql")
 	data := filepath.Join(dir, "data")
-	runAs(t, "mysql", "mariadb-install-db", "--no-defaults", "--datadir="+data, "--skip-test-db")
+	// In a folder for all, a server that starts deletes the temporary tables of the others.
+	runAs(t, "mysql", "mariadb-install-db", "--no-defaults", "--datadir="+data, "--tmpdir="+data, "--skip-test-db")
 	for range 10 {
 		port := freePort(t)
 		at := "@tcp(127.0.0.1:" + port + ")/mqtt"
 		d := &database{
 			name: "mysql", recipe: []string{"postgres", "mysql", "$1", "?"},
 			dsn: "mqttward:" + password("mqttward") + at, owner: "owner:" + password("owner") + at + "?multiStatements=true",
-			command: as("mysql", "mariadbd", "--no-defaults", "--datadir="+data, "--bind-address=127.0.0.1", "--port="+port,
+			command: as("mysql", "mariadbd", "--no-defaults", "--datadir="+data, "--tmpdir="+data, "--bind-address=127.0.0.1", "--port="+port,
 				"--socket=s", "--init-file="+first, "--skip-name-resolve"),
 			end: syscall.SIGKILL,
 		}

@@ -14,6 +14,7 @@ import (
 type broker struct {
 	*process
 	config string
+	host   string
 	port   string
 }
 
@@ -23,9 +24,7 @@ func startBroker(t *testing.T, more ...string) *broker {
 	t.Helper()
 	// Between the kernel's choice and mosquitto somebody else may take the port.
 	for range 10 {
-		b := &broker{port: freePort(t)}
-		b.config = brokerConfig(t, strings.Join(append([]string{"listener " + b.port + " 127.0.0.1"}, more...), "\n"))
-		if b.start(t) {
+		if b, ok := startBrokerAt(t, "127.0.0.1", freePort(t), more...); ok {
 			return b
 		}
 	}
@@ -33,9 +32,21 @@ func startBroker(t *testing.T, more ...string) *broker {
 	return nil
 }
 
+// startBrokerAt is startBroker with an address. It reports false if that is taken.
+func startBrokerAt(t *testing.T, host, port string, more ...string) (b *broker, ok bool) {
+	t.Helper()
+	b = &broker{host: host, port: port}
+	b.config = brokerConfig(t, strings.Join(append([]string{"listener " + port + " " + host}, more...), "\n"))
+	ok = b.start(t)
+	return b, ok
+}
+
 func brokerConfig(t *testing.T, listener string) string {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if !strings.Contains(listener, "log_type ") {
+		listener += "\nlog_type all"
+	}
 	// user: mosquitto as root would become somebody who cannot read our files.
 	write(t, config, listener+`
 allow_anonymous true
@@ -43,7 +54,6 @@ persistence false
 max_queued_messages 0
 sys_interval 1
 log_dest stderr
-log_type all
 log_timestamp false
 user root
 `)
@@ -77,14 +87,19 @@ func (b *broker) restart(t *testing.T) {
 }
 
 // direct is how the Mosquitto clients reach the broker around the proxy.
-func (b *broker) direct() []string { return []string{"-h", "127.0.0.1", "-p", b.port} }
+func (b *broker) direct() []string { return []string{"-h", b.host, "-p", b.port} }
 
-func (b *broker) address() string { return "127.0.0.1:" + b.port }
+func (b *broker) address() string { return net.JoinHostPort(b.host, b.port) }
 
 // monitor subscribes at the broker itself to everything.
 func (b *broker) monitor(t *testing.T) *process {
 	t.Helper()
 	return subscribe(t, b.direct(), "-V", "5", "-q", "2", "-t", "#")
+}
+
+// sessions counts the CONNECTs of a client that the broker has accepted.
+func (b *broker) sessions(clientID string) int {
+	return strings.Count(b.out.String(), " as "+clientID+" (")
 }
 
 // connections counts the connections that the broker has seen.

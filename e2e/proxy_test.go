@@ -21,6 +21,7 @@ import (
 type settings struct {
 	broker    string   // its address
 	backend   string   // as YAML; more keys of the backend, behind a comma
+	backends  string   // as YAML; one of broker and backend
 	listeners string   // as YAML; one with TLS
 	authn     string   // as YAML; passwords
 	rules     []string // each as YAML; all is allowed
@@ -43,6 +44,9 @@ func (s settings) yaml() string {
 		s.limits = "{connect_timeout: 60s}" // for the sources of identities, on a busy machine
 	}
 	s.limits = noBans(s.limits)
+	if s.backends == "" {
+		s.backends = fmt.Sprintf("[{name: broker, servers: [{address: %q}]%s}]", s.broker, s.backend)
+	}
 	if s.admin == "" {
 		s.admin = "127.0.0.1:0"
 	}
@@ -51,7 +55,7 @@ func (s settings) yaml() string {
 	}
 	return fmt.Sprintf(`
 listeners: %s
-backends: [{name: broker, servers: [{address: %q}]%s}]
+backends: %s
 authn: %s
 limits: %s
 admin: {address: %q}
@@ -60,7 +64,7 @@ authz:
   rules:
     - %s
 %s
-`, s.listeners, s.broker, s.backend, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "), s.more)
+`, s.listeners, s.backends, s.authn, s.limits, s.admin, strings.Join(s.rules, "\n    - "), s.more)
 }
 
 // noBans turns the rules off that limits, as YAML in braces, does not have: all clients

@@ -15,7 +15,7 @@ import (
 func startLockedBroker(t *testing.T) *broker {
 	t.Helper()
 	for range 10 {
-		b := &broker{port: freePort(t)}
+		b := &broker{host: "127.0.0.1", port: freePort(t)}
 		users := filepath.Join(t.TempDir(), "broker.passwd")
 		write(t, users, hashed(users, "gw-alice:"+password("gateway")+"\n"))
 		b.config = brokerConfig(t, "listener "+b.port+" 127.0.0.1")

@@ -38,14 +38,15 @@ func (c *conn) accept() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
-	if err := c.route(); err != nil {
+	pool, err := c.route()
+	if err != nil {
 		return err
 	}
 	c.up.open(c.policy)
 	if p, err = c.judgeConnect(p); err != nil {
 		return err
 	}
-	return c.reachBroker(p)
+	return c.reachBroker(pool, p)
 }
 
 // claimUser says who the client claims to be. With enhanced authentication that comes

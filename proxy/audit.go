@@ -48,7 +48,7 @@ func (t clientText) LogValue() slog.Value { return slog.StringValue(clip(string(
 func (c *conn) attrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("listener", c.sess.Listener),
-		slog.String("remote", c.remote.String()),
+		slog.String("remote", c.sess.RemoteAddr.String()),
 		slog.String("version", c.sess.Version.String()),
 		slog.String("client_id", clip(c.sess.ClientID)),
 		slog.String("username", clip(c.username())),

@@ -80,7 +80,7 @@ func (c *conn) credentials() filters.Credentials {
 		HasPassword: c.connect.HasPassword,
 		AuthMethod:  c.auth.method,
 		Certificate: c.sess.Certificate,
-		RemoteAddr:  c.remote.Addr(),
+		RemoteAddr:  c.sess.RemoteAddr.Addr(),
 		Listener:    c.sess.Listener,
 		Rank:        c.visit.Rank(),
 		Left:        c.wire.left,

@@ -53,7 +53,7 @@ func (c *conn) introduce() *ending {
 	}
 	from := headerReader{wire: c.wire, silent: true}
 	o, err := readOrigin(&from)
-	own := !o.source.IsValid() || o.source.Addr() == c.remote.Addr() // HAProxy's checks in version 1 say the latter
+	own := !o.source.IsValid() || o.source.Addr() == c.sess.RemoteAddr.Addr() // HAProxy's checks in version 1 say the latter
 	if err == nil && own && c.wire.ahead.none() {
 		from.silent = true
 		err = c.wire.fill()
@@ -62,11 +62,11 @@ func (c *conn) introduce() *ending {
 		return c.notIntroduced(err, from.silent)
 	}
 	if o.source.IsValid() {
-		c.origin, c.remote, c.sess.RemoteAddr, c.sess.ServerName = &o, o.source, o.source, o.serverName
+		c.origin, c.sess.RemoteAddr, c.sess.ServerName = &o, o.source, o.serverName
 	}
 	c.visit.Leave(time.Now(), NoFault)
 	c.visit = nil
-	visit, refusal := c.policy.Admit(time.Now(), c.remote.Addr())
+	visit, refusal := c.policy.Admit(time.Now(), c.sess.RemoteAddr.Addr())
 	if refusal != "" {
 		return &ending{end: End(refusal), quiet: true}
 	}
@@ -88,7 +88,7 @@ func (c *conn) notIntroduced(err error, silent bool) *ending {
 	case isGone(err):
 		err = errors.New("it ends within the PROXY header")
 	}
-	c.listener.warnOfHeader(c.remote, err)
+	c.listener.warnOfHeader(c.sess.RemoteAddr, err)
 	return &ending{end: EndProxyHeader, err: err}
 }
 

@@ -10,12 +10,12 @@ import (
 
 // reachBroker dials the broker, sends the CONNECT and passes the CONNACK to the
 // client. What the client sends meanwhile waits in its socket.
-func (c *conn) reachBroker(p *packets.Packet) error {
+func (c *conn) reachBroker(pool *backend.Pool, p *packets.Packet) error {
 	p, err := c.lower(p)
 	if err != nil {
 		return connectError(err)
 	}
-	if err := c.dial(p.Raw); err != nil {
+	if err := c.dial(pool, p.Raw); err != nil {
 		return asEnding(err, EndBackend, packets.ServerUnavailable)
 	}
 	c.reader.Mark(0)
@@ -25,7 +25,7 @@ func (c *conn) reachBroker(p *packets.Packet) error {
 	}
 	connack, err := c.agree(ack)
 	if err != nil {
-		_, _ = c.upstream.Write(packets.AppendDisconnect(nil, c.sess.Version, packets.Success)) // there was no session: no Will is due
+		_, _ = c.leg.Conn.Write(packets.AppendDisconnect(nil, c.sess.Version, packets.Success)) // there was no session: no Will is due
 		return err
 	}
 	// From here on each read and write has its own deadline.
@@ -56,41 +56,43 @@ func refusalText(ack *packets.Packet) string {
 }
 
 // route finds out where the session goes.
-func (c *conn) route() error {
-	c.pool = c.policy.Route(&c.sess)
-	if c.pool == nil {
-		return &ending{end: EndNoRoute, code: packets.ServerUnavailable, err: errors.New("no backend is for the client")}
+func (c *conn) route() (*backend.Pool, error) {
+	pool := c.policy.Route(&c.sess)
+	if pool == nil {
+		return nil, &ending{end: EndNoRoute, code: packets.ServerUnavailable, err: errors.New("no backend is for the client")}
 	}
-	c.sess.Backend = c.pool.Name()
-	return nil
+	c.sess.Backend = pool.Name()
+	return pool, nil
 }
 
 // dial opens a connection to a server for a client that is still there, and sends it
 // the CONNECT, after which no other server will do.
-func (c *conn) dial(connect []byte) error {
+func (c *conn) dial(pool *backend.Pool, connect []byte) error {
 	if c.wire.left() {
 		return &ending{end: EndEarly}
 	}
-	header, err := c.proxyHeader()
+	header, err := c.proxyHeader(pool.ProxyProtocol())
 	if err != nil {
 		return &ending{end: EndDenied, code: packets.NotAuthorized, err: err}
 	}
 	ctx, cancel := c.within(c.policy.Limits.ConnectTimeout)
 	defer cancel()
-	leg, err := c.pool.Open(ctx, backend.Client{ID: c.sess.BrokerID(), Rank: c.visit.Rank(), Header: header, Wrap: c.wrapBroker})
+	leg, err := pool.Open(ctx, backend.Client{ID: c.sess.BrokerID(), Rank: c.visit.Rank(), Header: header, Wrap: c.wrapBroker})
 	switch {
 	case errors.Is(err, backend.ErrFull):
 		return &ending{end: EndNoSeat, code: packets.ServerBusy, err: err}
 	case err != nil:
 		return err
 	}
-	c.leg, c.upstream, c.toBroker.out = leg, leg.Conn, leg.Conn
+	c.leg, c.toBroker.out = leg, leg.Conn
 	c.sess.Server = leg.Server().Name()
 	if err := c.setDeadline(c.broker.Conn, c.policy.Limits.ConnectTimeout); err != nil {
 		return err
 	}
-	_, err = c.upstream.Write(connect)
-	return err
+	if _, err := c.leg.Conn.Write(connect); err != nil {
+		return backend.Reason(c.leg.Conn, err)
+	}
+	return nil
 }
 
 // wrapBroker puts a wire on a socket to the broker, on which TLS may come.
@@ -146,7 +148,7 @@ func (c *conn) readConnack() (*packets.Packet, error) {
 		case !errors.Is(err, packets.ErrShort):
 			return nil, err
 		}
-		if err := c.broker.feed(c.upstream); err != nil {
+		if err := c.broker.feed(c.leg.Conn); err != nil {
 			return nil, err
 		}
 	}

@@ -44,7 +44,7 @@ func (c *conn) info() ClientInfo {
 		Username: c.sess.Identity.Username,
 		Tenant:   c.sess.Identity.Tenant,
 		Method:   c.sess.Identity.Method,
-		Remote:   c.remote,
+		Remote:   c.sess.RemoteAddr,
 		Listener: c.sess.Listener,
 		Backend:  c.sess.Backend,
 		Server:   c.sess.Server,

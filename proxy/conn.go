@@ -21,10 +21,8 @@ import (
 type conn struct {
 	listener *Listener
 	policy   *Policy // in force when the connection came
-	remote   netip.AddrPort
 	visit    Visit   // nil: it is not admitted any more
-	held     bool    // it came from a balancer
-	origin   *origin // as that says; nil: it is the peer's own
+	origin   *origin // as a balancer says; nil: it is the peer's own
 
 	wire     *wire     // the client's socket
 	client   net.Conn  // wire, or TLS over it, or a WebSocket over either
@@ -32,10 +30,8 @@ type conn struct {
 	reader   *packets.Reader
 	toClient sink
 
-	pool         *backend.Pool // where the session goes
-	leg          *backend.Leg  // nil until it has been dialled
-	broker       *wire         // the broker's socket; nil until it is dialled
-	upstream     net.Conn      // broker, or TLS over it
+	leg          *backend.Leg // the connection to the broker; nil until it is open
+	broker       *wire        // the broker's socket; nil until it is dialled
 	brokerReader *packets.Reader
 	toBroker     sink
 
@@ -45,6 +41,7 @@ type conn struct {
 	asked    asked
 	terms    terms
 	will     []byte // a CONNECT with the Will alone; nil: none
+	held     bool   // it came from a balancer
 	claimed  bool   // the client identifier, in policy.Sessions
 	assigned bool   // the client had no identifier of its own
 	expiry   expiry
@@ -68,7 +65,7 @@ type conn struct {
 func newConn(l *Listener, p *Policy, raw net.Conn, remote netip.AddrPort) *conn {
 	r := packets.NewReader(packets.Client)
 	w := newWire(raw, r)
-	c := &conn{listener: l, policy: p, remote: remote, wire: w, client: w, reader: r}
+	c := &conn{listener: l, policy: p, wire: w, client: w, reader: r}
 	c.life, c.endLife = context.WithCancel(context.Background())
 	c.sess.RemoteAddr = remote
 	c.sess.Listener = p.Listener

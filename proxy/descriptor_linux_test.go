@@ -143,8 +143,9 @@ func (ranked) Rank() int { return 0 }
 // TestNobodyWorksForWhoHasLeft: neither who compares passwords nor the broker.
 func TestNobodyWorksForWhoHasLeft(t *testing.T) {
 	w, far := socketPair(t)
-	c := &conn{wire: w, policy: &Policy{}, visit: ranked{}, life: t.Context(), pool: backend.New(backend.Options{}, nil)}
-	if left := c.credentials().Left; left() || !errors.Is(c.dial(nil), backend.ErrDown) {
+	c := &conn{wire: w, policy: &Policy{}, visit: ranked{}, life: t.Context()}
+	pool := backend.New(backend.Options{}, nil)
+	if left := c.credentials().Left; left() || !errors.Is(c.dial(pool, nil), backend.ErrDown) {
 		t.Error("who is there has left")
 	}
 	if err := far.Close(); err != nil {
@@ -152,7 +153,7 @@ func TestNobodyWorksForWhoHasLeft(t *testing.T) {
 	}
 	awaitLeft(t, w)
 	busy := c.notAuthenticated("", &packets.Error{Code: packets.ServerBusy})
-	if err := asEnding(c.dial(nil), EndBackend, 0); !c.credentials().Left() || err.end != EndEarly || busy.end != EndEarly {
+	if err := asEnding(c.dial(pool, nil), EndBackend, 0); !c.credentials().Left() || err.end != EndEarly || busy.end != EndEarly {
 		t.Errorf("who has left ends as %v and %v", err, busy)
 	}
 }

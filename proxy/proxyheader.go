@@ -18,9 +18,8 @@ var errProxyTLVs = errors.New("user name and server name of the client are too l
 // proxyHeader is what tells the broker who the client is before its CONNECT: its
 // address, which a balancer may have told us, and, in version 2, by PP2_TYPE_SSL the
 // name that it has proved, as common name, whether it had a certificate or not. What a
-// balancer says of certificates does not go on. Nil for a policy that has none.
-func (c *conn) proxyHeader() ([]byte, error) {
-	version := c.pool.ProxyProtocol()
+// balancer says of certificates does not go on. Nil for version 0.
+func (c *conn) proxyHeader(version byte) ([]byte, error) {
 	if version == 0 {
 		return nil, nil
 	}

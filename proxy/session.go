@@ -34,7 +34,7 @@ func (c *conn) start() {
 		ends:  pumpEnds{direction: "up", sender: packets.Client, senderGone: EndClientClosed, malformed: EndProtocol, otherGone: EndBrokerClosed},
 	}
 	downPump := &pump{
-		conn: c, judge: &c.down, reader: c.brokerReader, source: c.upstream, socket: c.broker, to: &c.toClient, back: &c.toBroker,
+		conn: c, judge: &c.down, reader: c.brokerReader, source: c.leg.Conn, socket: c.broker, to: &c.toClient, back: &c.toBroker,
 		clock: readClock{perPacket: perPacket},
 		ends:  pumpEnds{direction: "down", sender: packets.Server, senderGone: EndBrokerClosed, malformed: EndBrokerError, otherGone: EndClientClosed},
 	}
@@ -93,7 +93,7 @@ func (c *conn) close() (e *ending) {
 	if c.sess.Version == packets.V5 && e.code >= packets.UnspecifiedError {
 		_ = c.toClient.write(c.disconnect(e))
 	}
-	closeWrite(c.upstream, c.broker.Conn)
+	closeWrite(c.leg.Conn, c.broker.Conn)
 	c.wire.frames.part(e)
 	closeWrite(c.client, c.wire.Conn)
 	c.broker.drain()

@@ -13,7 +13,7 @@ import (
 func newDrain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drain -c FILE [--backend B --server S [--undo]]",
-		Short: "Empty a running instance, which ends",
+		Short: "Empty a running instance, or one server behind it",
 		Long: `Empty a running instance, as SIGTERM does: it accepts no more connections, ends
 its sessions at the rate of the configuration's drain, and then itself. With a
 server of a backend only that one is emptied, and gets no new sessions until

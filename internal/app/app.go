@@ -235,8 +235,12 @@ func (a *App) ready() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
+	answers := make(chan error, len(b.pools)) // of all at once: the time is for each
 	for _, p := range b.pools {
-		if p.Ready(ctx) == nil {
+		go func() { answers <- p.Ready(ctx) }()
+	}
+	for range b.pools {
+		if <-answers == nil {
 			return nil
 		}
 	}

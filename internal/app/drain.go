@@ -36,10 +36,23 @@ func (a *App) Drain(by string, what admin.DrainRequest) (sessions int, err error
 	if !what.Whole() {
 		return a.drainServer(by, place{*what.Backend, *what.Server}, what.Undo)
 	}
-	a.draining.Store(true)
+	if !a.beginDrain() {
+		return 0, errReplaced // and that one is to be asked
+	}
 	a.logs.Audit.Info("drain", "by", by)
 	a.ask()
 	return a.server.Sessions(), nil
+}
+
+// beginDrain reports false if another process has taken over.
+func (a *App) beginDrain() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.replaced.Load() {
+		return false
+	}
+	a.draining.Store(true)
+	return true
 }
 
 // Stopping is closed when somebody has asked the instance to end, by other means

@@ -70,7 +70,8 @@ func (a *App) keepEmpty() {
 		for _, pool := range b.pools {
 			for _, s := range pool.Servers() {
 				p := place{pool.Name(), s.Name()}
-				if s.Vacates() && s.Active() > 0 && a.emptying.begin(p) {
+				// It may be empty now and get a session of a client that came before.
+				if s.Vacates() && a.emptying.begin(p) {
 					a.serving.Go(func() { a.empty(p, s, b.config.Drain.Rate) })
 				}
 			}
@@ -82,7 +83,10 @@ func (a *App) keepEmpty() {
 // back to another one.
 func (a *App) empty(p place, s *backend.Server, rate float64) {
 	log := a.logs.Log.With("backend", p.backend, "server", p.server)
-	log.Info("a server is emptied", "sessions", s.Active(), "rate", rate)
+	sessions := s.Active()
+	if sessions > 0 {
+		log.Info("a server is emptied", "sessions", sessions, "rate", rate)
+	}
 	a.server.Drain(a.emptying.life, proxy.Drain{
 		Match: func(c proxy.ClientInfo) bool {
 			return c.Backend == p.backend && c.Server == p.server && a.vacates(p)
@@ -90,7 +94,7 @@ func (a *App) empty(p place, s *backend.Server, rate float64) {
 		PerSecond: rate, Reference: s.Reference(),
 	})
 	a.emptying.end(p)
-	if a.emptying.life.Err() == nil && a.vacates(p) {
+	if sessions > 0 && a.emptying.life.Err() == nil && a.vacates(p) {
 		log.Info("a server is empty")
 	}
 }

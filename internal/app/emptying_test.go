@@ -2,10 +2,15 @@ package app
 
 import (
 	"errors"
+	"net"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/mqttward/mqttward/internal/admin"
+	"github.com/mqttward/mqttward/internal/mqtttest"
+	"github.com/mqttward/mqttward/packets"
 )
 
 // TestDrainServer: which server an operator may take out of use, and that the word
@@ -45,4 +50,48 @@ func TestDrainServer(t *testing.T) {
 	if s := a.status(); s.Backends[0].State != "maintenance" || s.Ready {
 		t.Errorf("after a reload: %+v", s)
 	}
+}
+
+// TestMaintenanceOfALateSession: a client that has come before a reload may get a server
+// that is in maintenance since, and does not stay there.
+func TestMaintenanceOfALateSession(t *testing.T) {
+	broker, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	config := `listeners: [{name: plant, address: "127.0.0.1:0"}]
+backends: [{name: broker, servers: [{address: "` + broker.Addr().String() + `"}]}]
+broker_profile: legacy
+admin: {address: ""}
+authn: [{name: anyone, type: anonymous}]
+authz: {rules: [{anonymous: true, allow: [publish], topics: ["a"]}]}
+`
+	a, path := startApp(t, config)
+	conn, err := net.Dial("tcp", a.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a.listenerStatus()[0].Connections == 0 {
+		runtime.Gosched()
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(config, `"}]}]`, `", maintenance: true}]}]`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	client := mqtttest.Client(t, conn, packets.V311)
+	client.Send(mqtttest.Connect(packets.V311, "c"))
+	socket, err := broker.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := mqtttest.Broker(t, socket, packets.V311)
+	defer server.Close()
+	server.Expect("The client is let in.", mqtttest.Connect(packets.V311, "c"))
+	server.Send(mqtttest.Connack(packets.V311, packets.Success))
+	client.Expect("It has a session,", mqtttest.Connack(packets.V311, packets.Success))
+	client.ExpectClose("which ends.")
+	client.Close()
 }

@@ -41,8 +41,11 @@ func listen(a configs.Address, mode configs.FileMode) (net.Listener, error) {
 	if statErr != nil || info.Mode().Type() != fs.ModeSocket {
 		return nil, err
 	}
-	if conn, dialErr := net.Dial(network, address); dialErr == nil {
+	conn, dialErr := net.Dial(network, address)
+	if dialErr == nil {
 		_ = conn.Close()
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) { // it is served, or as busy as one that is
 		return nil, err
 	}
 	if os.Remove(address) != nil {

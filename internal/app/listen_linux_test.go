@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -70,5 +71,29 @@ func TestSocketModeIsReloaded(t *testing.T) {
 		if got := modeOf(t, socket); got != os.FileMode(want) {
 			t.Errorf("mode %o, want %s", got, mode)
 		}
+	}
+}
+
+// TestBusyUnixSocketIsNotReplaced: a queue that is full is no sign that nobody serves.
+func TestBusyUnixSocketIsNotReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mqtt.sock")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd) //nolint:errcheck // nothing was written
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			break
+		}
+		defer conn.Close()
+	}
+	if socket, err := listen(configs.Address("unix:"+path), 0); err == nil {
+		_ = socket.Close()
+		t.Error("a socket that is served was taken over")
 	}
 }

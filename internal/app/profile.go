@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -19,11 +20,39 @@ const (
 
 // brokers are what is known of the brokers of each backend. They outlive reloads.
 type brokers struct {
-	mu sync.Mutex
-	by map[string]*strict.Broker
+	mu   sync.Mutex
+	by   map[string]*strict.Broker
+	told map[string]map[string]strict.Profile // by backend and server, as they have said
 }
 
-func newBrokers() *brokers { return &brokers{by: map[string]*strict.Broker{}} }
+func newBrokers() *brokers {
+	return &brokers{by: map[string]*strict.Broker{}, told: map[string]map[string]strict.Profile{}}
+}
+
+// recall returns what the servers of a backend have said, which the caller may change.
+func (b *brokers) recall(backend string) map[string]strict.Profile {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	told := maps.Clone(b.told[backend])
+	if told == nil {
+		told = map[string]strict.Profile{}
+	}
+	return told
+}
+
+// settle puts in force what the servers of a backend need by what they have said, and
+// remembers that.
+func (b *brokers) settle(name string, servers []*backend.Server, told map[string]strict.Profile) {
+	b.of(name).Set(together(servers, told))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told[name] = map[string]strict.Profile{}
+	for _, s := range servers {
+		if p, ok := told[s.Name()]; ok {
+			b.told[name][s.Name()] = p
+		}
+	}
+}
 
 // of returns what is known of the brokers of a backend.
 func (b *brokers) of(backend string) *strict.Broker {
@@ -59,18 +88,22 @@ func (a *App) shield(b *built) {
 // probe asks each server of a backend what it is until it says so. A session may go to
 // any of them, so it has the shields that all need together.
 func (a *App) probe(ctx context.Context, b *built, pool *backend.Pool) {
-	p := prober{built: b, log: a.logs.Log.With("backend", pool.Name()), told: map[string]strict.Profile{}, once: map[string]bool{}}
+	p := prober{
+		built: b, log: a.logs.Log.With("backend", pool.Name()),
+		told:  a.shared.brokers.recall(pool.Name()), // who says nothing now is as before the reload
+		asked: map[string]bool{}, once: map[string]bool{},
+	}
 	for {
 		servers := pool.Servers()
 		for _, s := range servers {
-			if _, ok := p.told[s.Name()]; !ok && !s.Maintenance() {
+			if !p.asked[s.Name()] && !s.Maintenance() {
 				p.ask(ctx, s)
 			}
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		a.shared.brokers.of(pool.Name()).Set(together(servers, p.told))
+		a.shared.brokers.settle(pool.Name(), servers, p.told)
 		select {
 		case <-ctx.Done():
 			return
@@ -84,6 +117,7 @@ type prober struct {
 	built *built
 	log   *slog.Logger
 	told  map[string]strict.Profile // by the server
+	asked map[string]bool           // servers that have said what they are since the reload
 	once  map[string]bool           // lines that need not be logged again
 }
 
@@ -93,7 +127,7 @@ func (p *prober) ask(ctx context.Context, s *backend.Server) {
 	case ctx.Err() != nil:
 	case err == nil:
 		profile := profileOf(text)
-		p.told[s.Name()] = profile
+		p.told[s.Name()], p.asked[s.Name()] = profile, true
 		lines := Banner(text, p.built.means(profile))
 		p.log.Info("broker profile", "server", s.Name(), "broker", lines[0])
 		for _, line := range lines[1:] { // servers of one version need but one list
@@ -104,7 +138,7 @@ func (p *prober) ask(ctx context.Context, s *backend.Server) {
 		}
 	case !p.once[s.Name()]:
 		p.once[s.Name()] = true
-		p.log.Warn("the broker does not say what it is: its profile is legacy until it does", "server", s.Name(), "error", err)
+		p.log.Warn("the broker does not say what it is: its profile is legacy, or as it was, until it does", "server", s.Name(), "error", err)
 	}
 }
 

@@ -118,7 +118,6 @@ func (a *App) apply(b *built) error {
 	a.shared.bans.SetRules(banRules(b.config))
 	a.shared.bans.Restore(time.Now(), b.bans)
 	usePools(b, a.current.Swap(b))
-	a.emptying.look()
 	for _, set := range b.keySets {
 		set.Start()
 	}
@@ -138,6 +137,7 @@ func (a *App) apply(b *built) error {
 		l.SetPolicy(b.retired)
 	}
 	a.listeners = next
+	a.emptying.look() // who comes from now on gets no server that is to be emptied
 	return nil
 }
 

@@ -16,7 +16,10 @@ const (
 	askedTime = time.Second
 )
 
-var errReplaced = errors.New("another process has taken over")
+var (
+	errReplaced = errors.New("another process has taken over")
+	errEnding   = errors.New("the service is to end")
+)
 
 // Upgrade starts program, which takes over the listening sockets of now. When it is
 // ready to serve, this process has stopped accepting, and Shutdown is to follow. On
@@ -38,16 +41,35 @@ func (a *App) upgrade(ctx context.Context, program handover.Program) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, upgradeTime, fmt.Errorf("%v are over", upgradeTime))
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(a.asked, func() { end(errEnding) })()
 	successor, err := handover.Start(ctx, program, a.sockets())
 	if err != nil {
 		return err
 	}
-	// The main process alone is listened to, so it says who is the next one.
-	a.notify(fmt.Sprintf("MAINPID=%d", successor.PID))
+	if ctx.Err() != nil || !a.giveWay(successor) {
+		successor.Abandon() // or the service would not end
+		return errEnding
+	}
 	a.letGo()
 	successor.Begin()
 	a.logs.Log.Info("another process has taken over", "pid", successor.PID)
 	return nil
+}
+
+// giveWay makes the successor the one that serves, unless somebody has asked meanwhile
+// that nobody does.
+func (a *App) giveWay(successor *handover.Successor) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining.Load() {
+		return false
+	}
+	// The main process alone is listened to, so it says who is the next one.
+	a.notify(fmt.Sprintf("MAINPID=%d", successor.PID))
+	a.replaced.Store(true)
+	return true
 }
 
 // sockets are all that listen.
@@ -68,7 +90,6 @@ func (a *App) sockets() []*handover.Socket {
 // what was accepted is in a session, what waits is the successor's, and the file of
 // bans has all of them and is not written again.
 func (a *App) letGo() {
-	a.replaced.Store(true)
 	for _, s := range a.sockets() {
 		s.KeepFile(true)
 	}

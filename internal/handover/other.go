@@ -19,6 +19,9 @@ func (*predecessor) await() {}
 // Begin does nothing: there is no Successor.
 func (*Successor) Begin() {}
 
+// Abandon does nothing either.
+func (*Successor) Abandon() {}
+
 // Inherit returns nil: a process is started without sockets.
 func Inherit() (*Sockets, error) { return nil, nil }
 

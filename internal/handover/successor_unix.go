@@ -58,12 +58,19 @@ func ThisProgram() Program {
 
 // Successor is a process that is ready to take over, and waits.
 type Successor struct {
-	PID   int
-	begin *os.File
+	PID     int
+	process *os.Process
+	begin   *os.File
 }
 
 // Begin has it accept. Whatever both would write must have been written.
 func (s *Successor) Begin() { _ = s.begin.Close() }
+
+// Abandon kills it: it never begins.
+func (s *Successor) Abandon() {
+	_ = s.process.Kill()
+	_ = s.begin.Close()
+}
 
 // Start starts p anew with sockets and returns when it is ready. If it does not get
 // there before ctx ends, it is killed.
@@ -79,21 +86,21 @@ func Start(ctx context.Context, p Program, sockets []*Socket) (*Successor, error
 		return nil, err
 	}
 	defer beginChild.Close() //nolint:errcheck // it is read
-	pid, err := start(p, []uintptr{readyChild.Fd(), beginChild.Fd()}, sockets)
+	process, err := start(p, []uintptr{readyChild.Fd(), beginChild.Fd()}, sockets)
 	if err == nil {
 		_ = readyChild.Close() // so that its end shows that the successor has ended
-		err = awaitReady(ctx, pid, ready)
+		err = awaitReady(ctx, process, ready)
 	}
 	if err != nil {
 		_ = begin.Close()
 		return nil, err
 	}
-	return &Successor{pid, begin}, nil
+	return &Successor{process.Pid, process, begin}, nil
 }
 
 // start does what os/exec does, but for what that does to sockets: it would make
 // them blocking, for this process too, and then no Accept could be ended.
-func start(p Program, pipes []uintptr, sockets []*Socket) (pid int, err error) {
+func start(p Program, pipes []uintptr, sockets []*Socket) (*os.Process, error) {
 	files := append([]uintptr{0, 1, 2}, pipes...)
 	passedOn := len(files)
 	defer func() {
@@ -105,17 +112,21 @@ func start(p Program, pipes []uintptr, sockets []*Socket) (pid int, err error) {
 	for _, s := range sockets {
 		fd, err := duplicate(s.Listener)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", s.Address, err)
+			return nil, fmt.Errorf("%s: %w", s.Address, err)
 		}
 		files = append(files, uintptr(fd))
 		list = append(list, passed{s.Address, s.Name})
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	attr := &syscall.ProcAttr{Env: append(environment(), variable+"="+string(text)), Files: files}
-	return syscall.ForkExec(p.path, p.args, attr) //nolint:gosec // it is this program
+	pid, err := syscall.ForkExec(p.path, p.args, attr) //nolint:gosec // it is this program
+	if err != nil {
+		return nil, err
+	}
+	return os.FindProcess(pid)
 }
 
 // environment is without what systemd said of this process alone.
@@ -147,11 +158,7 @@ func duplicate(l any) (fd int, err error) {
 
 // awaitReady waits until the process has said that it is ready. It waits for its end
 // otherwise, and later all the same, so that none is left behind as a zombie.
-func awaitReady(ctx context.Context, pid int, ready *os.File) error {
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
+func awaitReady(ctx context.Context, process *os.Process, ready *os.File) error {
 	ended := make(chan string, 1)
 	go func() {
 		state, err := process.Wait()

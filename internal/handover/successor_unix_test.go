@@ -116,6 +116,30 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
+// A successor that is abandoned never accepts.
+func TestAbandon(t *testing.T) {
+	t.Setenv(role, "serve")
+	first, second := listenLocal(t), listenLocal(t)
+	successor, err := Start(t.Context(), ThisProgram(), []*Socket{{Listener: first, Address: "127.0.0.1:0"}, {Listener: second, Name: "mqtt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	successor.Abandon()
+	if state, err := successor.process.Wait(); err == nil && state.Success() {
+		t.Errorf("it has gone on: %s", state)
+	}
+	conn, err := net.DialTimeout("tcp", first.Addr().String(), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	own, err := first.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = own.Close()
+}
+
 func nonblocking(t *testing.T, l net.Listener) bool {
 	t.Helper()
 	conn, ok := l.(syscall.Conn)

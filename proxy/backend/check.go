@@ -90,7 +90,7 @@ func (p *pinger) ping(login Login) error {
 		connect = connect5
 	}
 	if _, err := p.conn.Write(connect(id, login)); err != nil {
-		return err
+		return Reason(p.conn, err)
 	}
 	code, err := p.connack()
 	if err != nil {

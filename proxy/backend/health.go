@@ -36,6 +36,13 @@ func (h *health) serves() bool {
 	return !h.down
 }
 
+// forget believes that the server serves, for nobody will ask it again.
+func (h *health) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked, h.down, h.streak, h.why = false, false, 0, nil
+}
+
 // note takes an answer, nil if the server serves, and reports whether what is
 // believed has changed. The first answer is believed at once.
 func (h *health) note(now time.Time, o Health, why error) (changed bool) {

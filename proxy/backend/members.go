@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -45,6 +46,7 @@ func (p *Pool) arrange(known map[string]*state) {
 			s.state = p.newState()
 			s.resize()
 		}
+		delete(known, s.Name())
 		next.list = append(next.list, s)
 	}
 	for _, spec := range p.options.Servers {
@@ -68,7 +70,19 @@ func (p *Pool) arrange(known map[string]*state) {
 			}
 		}
 	}
+	maps.DeleteFunc(known, func(_ string, s *state) bool { return s.active.Load() == 0 && !s.drained.Load() })
+	p.gone = known
 	p.servers.Store(next)
+}
+
+// known returns the states of the servers of now, and of those that are gone and still
+// have sessions, or the word of an operator. The caller holds p.mu.
+func (p *Pool) known() map[string]*state {
+	known := maps.Clone(p.gone)
+	for _, s := range p.servers.Load().list {
+		known[s.Name()] = s.state
+	}
+	return known
 }
 
 // lookUp looks names up again and again.
@@ -76,8 +90,8 @@ func (p *Pool) lookUp() {
 	first, failing := true, false
 	for {
 		err := p.locate(p.life)
-		if first && p.life.Err() == nil && !isClosed(p.located) {
-			close(p.located)
+		if !isClosed(p.located) {
+			close(p.located) // at the end of the pool too: nobody else will
 		}
 		if failing != (err != nil) || first && err != nil {
 			p.tell("", err)
@@ -159,11 +173,10 @@ func (p *Pool) move(found map[string][]Location) {
 	if !changed {
 		return
 	}
-	known := map[string]*state{}
+	p.arrange(p.known())
 	for _, s := range p.servers.Load().list {
-		known[s.Name()] = s.state
+		s.follow() // what it says of one that is back may be of another configuration
 	}
-	p.arrange(known)
 	select {
 	case p.news <- struct{}{}:
 	default:

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,29 @@ func TestOpenWaitsForNames(t *testing.T) {
 	}
 }
 
+// TestCloseWhileNamesAreLookedUp: who waits for names does not wait any more.
+func TestCloseWhileNamesAreLookedUp(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := New(Options{Servers: []Spec{{Address: "b.test.:1883"}}, Resolver: NewResolver(silent.LocalAddr().String()), Resolve: time.Hour}, nil)
+	p.Start()
+	if _, _, err := silent.ReadFrom(make([]byte, 512)); err != nil { // the question
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Open(t.Context(), Client{})
+		done <- err
+	}()
+	_ = p.Close()
+	if err := <-done; !errors.Is(err, ErrDown) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestUnresolved: without a resolver a name is a server, that each dial looks up.
 func TestUnresolved(t *testing.T) {
 	p := New(Options{Servers: []Spec{{Address: "localhost:1883"}}}, nil)
@@ -139,4 +163,44 @@ func TestUnresolved(t *testing.T) {
 	if err := p.Locate(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestServersThatComeBack: what is known of a server outlasts that its name does not lead
+// there for a while, or that a configuration is without it, if it has sessions or an
+// operator has spoken of it.
+func TestServersThatComeBack(t *testing.T) {
+	all := []dnsmessage.ResourceBody{address("10.0.0.1"), address("10.0.0.2"), address("10.0.0.3")}
+	z := &zone{records: map[string][]dnsmessage.ResourceBody{"b.test.": all}}
+	o := looking(t, z, Spec{Address: "b.test.:1883", MaxConnections: 1})
+	o.Seats = func() Seats { return &seats{} }
+	p := New(o, nil)
+	find := func(records ...dnsmessage.ResourceBody) {
+		t.Helper()
+		z.set("b.test.", records...)
+		if err := p.locate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find(all...)
+	p.server("10.0.0.1:1883").Drain(true)
+	leg, err := p.server("10.0.0.2:1883").sit(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := p.server("10.0.0.3:1883").state
+	find(all[2])
+	other := o
+	other.Servers = []Spec{{Address: "10.0.0.9:1883"}}
+	p = New(o, New(other, p))
+	find(all...)
+	if !p.server("10.0.0.1:1883").Maintenance() {
+		t.Error("a drain was forgotten")
+	}
+	if _, err := p.server("10.0.0.2:1883").sit(0); !errors.Is(err, ErrFull) || p.server("10.0.0.2:1883").Active() != 1 {
+		t.Errorf("a session was forgotten: %v", err)
+	}
+	if p.server("10.0.0.3:1883").state == third {
+		t.Error("a server is known for ever of which there is nothing to know")
+	}
+	leg.Leave()
 }

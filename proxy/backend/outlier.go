@@ -72,15 +72,18 @@ func (o *outlier) pardon(now time.Time) (back bool) {
 // fail counts a failure, of a trial or not, and reports whether the server is left out
 // with it; may is asked whether another server may be.
 func (o *outlier) fail(now time.Time, limits Outlier, trial bool, may func() bool, why error) (left bool) {
-	if limits.Failures == 0 {
-		return false
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failures++
+	trial = trial && o.ejected > 0 // it may have been let in meanwhile
 	if trial {
 		o.trying = false
-	} else if o.ejected > 0 || o.failures < limits.Failures || !may() {
+	}
+	switch {
+	case limits.Failures == 0:
+		return false
+	case trial:
+	case o.ejected > 0 || o.failures < limits.Failures || !may():
 		return false // or the session began before it was left out
 	}
 	o.ejected = min(o.ejected+1, maxEjections)
@@ -109,6 +112,11 @@ func (o *outlier) back() time.Time {
 	return o.since
 }
 
+// deciding is held while it is decided whether a server is left out, which depends on
+// the others: two at once would wait for each other, or both go. It is one for all
+// pools, since those of a reload share servers.
+var deciding sync.Mutex
+
 // noted takes what a session tells of its server.
 func (s *Server) noted(well, trial bool, why error) {
 	now := time.Now()
@@ -116,7 +124,10 @@ func (s *Server) noted(well, trial bool, why error) {
 		s.readmit(now)
 		return
 	}
-	if s.outlier.fail(now, s.pool.options.Outlier, trial, s.pool.mayEject(s), why) {
+	deciding.Lock()
+	left := s.outlier.fail(now, s.pool.options.Outlier, trial, s.pool.mayEject(s), why)
+	deciding.Unlock()
+	if left {
 		s.pool.tell(s.Name(), why)
 	}
 }

@@ -3,8 +3,10 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -157,5 +159,33 @@ func TestBound(t *testing.T) {
 	}
 	if most := now.Add(maxEjections * time.Second); o.until.After(most) {
 		t.Errorf("left out until %s after now", o.until.Sub(now))
+	}
+}
+
+// TestOutliersAtOnce: of servers that fail at the same moment no more are left out than
+// may be, and none of their sessions waits for ever.
+func TestOutliersAtOnce(t *testing.T) {
+	p := over(&network{}, func(o *Options) {
+		o.Servers, o.Outlier = nil, Outlier{Failures: 1, Time: time.Hour, MaxEjected: 50}
+		for i := range 32 {
+			o.Servers = append(o.Servers, Spec{Address: fmt.Sprintf("s%d:1", i)})
+		}
+	})
+	for range 2000 {
+		var all sync.WaitGroup
+		for _, s := range p.Servers() {
+			all.Go(func() { s.noted(false, false, errRefused) })
+		}
+		all.Wait()
+		out := 0
+		for _, s := range p.Servers() {
+			if s.outlier.open() {
+				out++
+			}
+			s.readmit(time.Now())
+		}
+		if out != 16 {
+			t.Fatalf("%d of 32 servers are left out", out)
+		}
 	}
 }

@@ -57,7 +57,7 @@ type Spec struct {
 	Weight         int    // of its share of sessions; at least 1
 	MaxConnections int    // 0: any number
 	Maintenance    bool   // it takes no new sessions
-	Reference      string // where its clients are to go meanwhile, as Server Reference; "": nowhere
+	Reference      string // where its clients are to go when it loses them, as Server Reference; "": nowhere
 }
 
 // Seats bound the connections to a server. Higher ranks go first.
@@ -99,6 +99,7 @@ type Pool struct {
 
 	mu      sync.Mutex              // one change of the servers at a time
 	found   map[string][]Location   // by the name that led there
+	gone    map[string]*state       // of servers that may come back, and are not forgotten
 	servers atomic.Pointer[servers] // never nil
 
 	located chan struct{} // closed when names have been looked up once
@@ -126,11 +127,8 @@ func New(o Options, last *Pool) *Pool {
 	known := map[string]*state{}
 	if last != nil {
 		last.mu.Lock()
-		p.found = maps.Clone(last.found)
+		p.found, known = maps.Clone(last.found), last.known()
 		last.mu.Unlock()
-		for _, s := range last.servers.Load().list {
-			known[s.Name()] = s.state
-		}
 	}
 	p.arrange(known)
 	if !p.looksUp() || len(p.servers.Load().list) > 0 {
@@ -153,7 +151,7 @@ func (p *Pool) Servers() []*Server { return slices.Clone(p.servers.Load().list) 
 // are in force.
 func (p *Pool) Start() {
 	for _, s := range p.servers.Load().list {
-		s.resize() // the configuration of before may have said another number
+		s.follow()
 	}
 	if p.looksUp() {
 		p.wg.Go(p.lookUp)
@@ -170,14 +168,23 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Ready returns an error if no session could be served.
+// Ready returns an error if no session could be served. It asks all servers at once:
+// one that does not answer takes no time from the others.
 func (p *Pool) Ready(ctx context.Context) error {
-	errs := []error{ErrDown}
-	for _, s := range p.servers.Load().list {
-		if !s.usable(time.Now()) {
-			continue
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	now, asked := time.Now(), 0
+	servers := p.Servers()
+	answers := make(chan error, len(servers)) // who answers late waits for nobody
+	for _, s := range servers {
+		if s.usable(now) {
+			asked++
+			go func() { answers <- s.check(ctx) }()
 		}
-		err := s.check(ctx)
+	}
+	errs := []error{ErrDown}
+	for range asked {
+		err := <-answers
 		if err == nil {
 			return nil
 		}

@@ -58,7 +58,7 @@ func (n *network) dials() []string {
 }
 
 // seats are as many as Resize says.
-type seats struct{ free int }
+type seats struct{ places, free int }
 
 func (s *seats) Try(int) bool {
 	if s.free <= 0 {
@@ -68,7 +68,7 @@ func (s *seats) Try(int) bool {
 	return true
 }
 func (s *seats) Give()        { s.free++ }
-func (s *seats) Resize(n int) { s.free = n }
+func (s *seats) Resize(n int) { s.free, s.places = s.free+n-s.places, n }
 
 // over is a pool over a network, whose servers a and b take turns beginning with a.
 func over(n *network, edit func(*Options)) *Pool {
@@ -186,7 +186,7 @@ func TestSeatsOverReload(t *testing.T) {
 	}
 	second.Start()
 	defer second.Close()
-	if made[0].free != 5 || len(made) != 2 || second.Servers()[0].Active() != 1 {
+	if made[0].free != 4 || len(made) != 2 || second.Servers()[0].Active() != 1 {
 		t.Errorf("%d seats, %d servers made, %d connections", made[0].free, len(made), second.Servers()[0].Active())
 	}
 }
@@ -210,4 +210,18 @@ func TestDown(t *testing.T) {
 	if err := p.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestReadyBesideOneThatIsStuck: a server that does not answer does not make a pool
+// unready that has another.
+func TestReadyBesideOneThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{fails: map[string]error{"b:1": nil}, stuck: map[string]bool{"a:1": true}}
+		p := over(n, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Ready(ctx); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -65,8 +65,8 @@ func (s *Server) Drain(on bool) { s.drained.Store(on) }
 // or by an operator.
 func (s *Server) Maintenance() bool { return s.spec.Maintenance || s.drained.Load() }
 
-// Reference returns where clients are to go while the server is in maintenance, as
-// Server Reference; "" if they are to come back.
+// Reference returns where clients are to go when the server loses them, as Server
+// Reference; "" if they are to come back.
 func (s *Server) Reference() string { return s.spec.Reference }
 
 // Leg is a connection to a server that stands for a session.
@@ -239,6 +239,17 @@ func (s *Server) check(ctx context.Context) error {
 		return err
 	}
 	return conn.Close()
+}
+
+// follow makes of what the configuration of before has left what the one of now says.
+func (s *Server) follow() {
+	s.resize()
+	if s.pool.options.Health.Interval == 0 {
+		s.health.forget()
+	}
+	if s.pool.options.Outlier.Failures == 0 {
+		s.readmit(time.Now())
+	}
 }
 
 // resize lets the server have as many connections as the configuration says.
