@@ -32,9 +32,7 @@ func (f *faulty) comesTo(t *testing.T, b *broker, id string) *client5 {
 	before := b.sessions(id)
 	c := f.come(t, id)
 	c.echoes(t, "at/"+id)
-	if n := b.sessions(id) - before; n != 1 {
-		t.Errorf("%s came to %s %d times, want once", id, b.address(), n)
-	}
+	b.awaitSessions(t, id, before+1)
 	return c
 }
 

@@ -32,14 +32,17 @@ func TestMaintenance(t *testing.T) {
 		client, _ := p.connect5(t, c)
 		p.awaitEvent(t, event{"msg": "session started", "client_id": id})
 		names[id] = client
-		for _, b := range brokers {
-			if strings.Contains(b.out.String(), " as "+id+" (") {
-				at[b.address()] = append(at[b.address()], client)
-				return b.address()
+		var server string
+		eventually(t, "server of "+id, func() bool { // its log may come a moment later
+			for _, b := range brokers {
+				if b.sessions(id) > 0 {
+					server = b.address()
+				}
 			}
-		}
-		t.Fatalf("no server has %s", id)
-		return ""
+			return server != ""
+		})
+		at[server] = append(at[server], client)
+		return server
 	}
 	expect := func(code int, output string, args ...string) {
 		t.Helper()

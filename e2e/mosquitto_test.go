@@ -102,6 +102,13 @@ func (b *broker) sessions(clientID string) int {
 	return strings.Count(b.out.String(), " as "+clientID+" (")
 }
 
+// awaitSessions waits until the broker has accepted n CONNECTs of a client, as its log
+// says, which comes a moment after what it answers.
+func (b *broker) awaitSessions(t *testing.T, clientID string, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("CONNECT %d of %s at %s", n, clientID, b.address()), func() bool { return b.sessions(clientID) == n })
+}
+
 // connections counts the connections that the broker has seen.
 func (b *broker) connections() int {
 	return strings.Count(b.out.String(), "New connection from ")

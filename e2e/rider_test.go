@@ -15,6 +15,8 @@ import (
 	paho5 "github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/mqttward/mqttward/packets"
 )
 
 // rider is a client that publishes numbers at QoS 1 to a topic of its own, which it
@@ -222,7 +224,7 @@ func startRide(t *testing.T, p *proxy, clients int) (*ride, []*rider) {
 	all := &ride{address: p.address(), config: p.tlsConfig()}
 	all.over, all.stop = context.WithCancel(context.Background())
 	t.Cleanup(all.end)
-	kinds := []func(*ride, *rider) (link, error){board3, board5, boardRaw, boardRaw}
+	kinds := []func(*ride, *rider) (link, error){board3, board5, boardRaw(packets.V311), boardRaw(packets.V5)}
 	var riders []*rider
 	for i := range clients {
 		r := &rider{id: fmt.Sprintf("rider-%d", i), board: kinds[i%len(kinds)]}

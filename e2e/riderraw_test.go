@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,19 +25,19 @@ type linkRaw struct {
 	reading sync.WaitGroup
 }
 
-// boardRaw is a rider's way in MQTT 3.1.1 or 5.0, by its name.
-func boardRaw(all *ride, r *rider) (link, error) {
+// boardRaw is a rider's way without a library.
+func boardRaw(v packets.Version) func(*ride, *rider) (link, error) {
+	return func(all *ride, r *rider) (link, error) { return newLinkRaw(all, r, v) }
+}
+
+func newLinkRaw(all *ride, r *rider, v packets.Version) (link, error) {
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := tls.DialWithDialer(&dialer, "tcp", all.address, all.config)
 	if err != nil {
 		return nil, err
 	}
-	l := &linkRaw{Conn: conn, rider: r, reader: packets.NewReader(packets.Server), acks: make(chan uint16, 16), gone: make(chan struct{})}
-	l.version = packets.V311
-	if strings.HasSuffix(r.id, "3") || strings.HasSuffix(r.id, "7") {
-		l.version = packets.V5
-	}
-	l.reader.Version = l.version
+	l := &linkRaw{Conn: conn, rider: r, version: v, reader: packets.NewReader(packets.Server), acks: make(chan uint16, 16), gone: make(chan struct{})}
+	l.reader.Version = v
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	err = l.ask(rawConnect(l.version, r.id, "alice"), packets.CONNACK)
 	if err == nil {

@@ -182,3 +182,14 @@ func TestMemoryOfHostileClients(t *testing.T) {
 		t.Errorf("the broker has seen %d connections, want that of the one client", n)
 	}
 }
+
+// A signal that comes during the start ends the service as any other does.
+func TestEarlySignal(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	p := &proxy{dir: proxyFolder(t, settings{broker: b.address()})}
+	run := launchMqttward(t, "run", "-c", p.file("mqttward.yaml"))
+	run.out.await(t, `"msg":"listening"`, 1)
+	run.signal(t, syscall.SIGTERM)
+	run.out.await(t, `"msg":"stopped"`, 1)
+}

@@ -31,9 +31,9 @@ func TestServersFillUp(t *testing.T) {
 		come()
 	}
 	for i, want := range []int{2, 4} {
-		if n := strings.Count(brokers[i].out.String(), " as client-"); n != want {
-			t.Errorf("server %d has %d sessions, want %d", i, n, want)
-		}
+		eventually(t, fmt.Sprintf("%d sessions at server %d", want, i), func() bool {
+			return strings.Count(brokers[i].out.String(), " as client-") == want
+		})
 	}
 	full := connection("alice")
 	full.ClientID = "too-many"
@@ -64,15 +64,11 @@ func TestHealthBehindProxyProtocol(t *testing.T) {
 			brokers[0].stop(t, syscall.SIGKILL)
 			p.awaitServer(t, first.address, 0)
 			p.come(t, ids[0]).echoes(t, "away")
-			if brokers[1].sessions(ids[0]) != 1 {
-				t.Error("the client is not at the other server")
-			}
+			brokers[1].awaitSessions(t, ids[0], 1)
 			brokers[0].restart(t)
 			p.awaitServer(t, first.address, 1)
 			p.come(t, ids[1]).echoes(t, "back")
-			if brokers[0].sessions(ids[1]) != 1 {
-				t.Error("the client is not at its server again")
-			}
+			brokers[0].awaitSessions(t, ids[1], 1)
 		})
 	}
 }
@@ -121,9 +117,7 @@ func TestMaintenanceRate(t *testing.T) {
 				}
 			}
 			p.come(t, ids[0]).echoes(t, "found/"+ids[0])
-			if second.sessions(ids[0]) != 1 {
-				t.Error("the client is not at the other server")
-			}
+			second.awaitSessions(t, ids[0], 1)
 			if by == "reload" {
 				s.backends = fmt.Sprintf(servers, first.address(), "", second.address())
 				p.reload(t, s)
@@ -131,9 +125,7 @@ func TestMaintenanceRate(t *testing.T) {
 				t.Fatalf("exit %d: %s%s", r.code, r.stdout, r.stderr)
 			}
 			p.come(t, ids[1]).echoes(t, "found/"+ids[1])
-			if first.sessions(ids[1]) != 2 {
-				t.Error("the client is not at its server again")
-			}
+			first.awaitSessions(t, ids[1], 2)
 		})
 	}
 }

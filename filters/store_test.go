@@ -70,6 +70,25 @@ func TestStoreResume(t *testing.T) {
 	}
 }
 
+// TestStoreOfServers: what is known of a session is known of the server that has it. An
+// older one that another server has kept is not taken for it.
+func TestStoreOfServers(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, server := range []string{"a:1", "b:1"} {
+		store := NewStore(10)
+		first, second := sessionOf("bob", "c"), sessionOf("bob", "c")
+		first.Server, second.Server = "a:1", server
+		store.Claim(now, first)
+		store.Begin(first, false)
+		store.End(now, first, time.Hour)
+		store.Claim(now, second)
+		store.Begin(second, true)
+		if other := server != "a:1"; second.subscriptions.partial != other {
+			t.Errorf("at %s: nobody knows what the server has kept: %v", server, second.subscriptions.partial)
+		}
+	}
+}
+
 // TestStoreBound: the sessions that have been away for longest are forgotten.
 func TestStoreBound(t *testing.T) {
 	store, now := NewStore(2), time.Unix(1000, 0)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -75,17 +76,23 @@ func TestTakeoverOfServers(t *testing.T) {
 		defer h.close()
 		b := withBrokers(h)
 		old, at := b.enter(h, "a:1", v, "device")
-		b.enter(h, "b:1", v, "device")
+		_, next := b.enter(h, "b:1", v, "device")
 		if v == packets.V5 {
 			old.Expect("It is told why.", mqtttest.Disconnect(v, packets.SessionTakenOver))
 		}
 		old.ExpectClose("The session at the first server ends,")
 		at.ExpectClose("and the server sees that.")
+		old.Close()
+		at.Close()
+		h.wait()
 		other, otherAt := b.enter(h, "a:1", v, "other")
 		other.Send(mqtttest.Pingreq())
 		otherAt.Expect("Another client is nobody's business.", mqtttest.Pingreq())
+		b.enter(h, "b:1", v, "a third")
+		b.enter(h, "a:1", v, "device")
+		next.ExpectClose("The end of the session before has not hidden the one after.")
 		h.wait()
-		if got := h.seen.ends(); len(got) != 1 || got[0] != "ended taken_over" {
+		if got := h.seen.ends(); !slices.Equal(got, []string{"ended taken_over", "ended taken_over"}) {
 			t.Errorf("ends: %v", got)
 		}
 	})
@@ -120,6 +127,7 @@ func TestConnackTellsThePool(t *testing.T) {
 		{"refuses the client, 3.1.1", packets.V311, turnedAway(packets.V311, 5), "up"},
 		{"closes", packets.V5, func(_ *house, broker, _ *mqtttest.Peer) { broker.Close() }, "up"},
 		{"the client leaves", packets.V5, func(_ *house, _, client *mqtttest.Peer) { client.Close() }, "up"},
+		{"the end of the proxy", packets.V5, func(h *house, _, _ *mqtttest.Peer) { h.server.Shutdown(h.t.Context()) }, "up"},
 		{"silence", packets.V5, func(*house, *mqtttest.Peer, *mqtttest.Peer) { time.Sleep(connectTimeout) }, "ejected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -53,38 +53,42 @@ address or their FileDescriptorName. systemd is told how the service is
 	return c
 }
 
-// signals are those that do not end the process.
-type signals struct{ reload, upgrade chan os.Signal }
+// signals are what the process is told.
+type signals struct {
+	reload, upgrade chan os.Signal
+	ended           context.Context // ends with the first that ends the process; the next one does so at once
+	letEnd          context.CancelFunc
+}
 
 func catch() signals {
-	s := signals{make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	s := signals{reload: make(chan os.Signal, 1), upgrade: make(chan os.Signal, 1)}
 	signal.Notify(s.reload, syscall.SIGHUP)
 	notifyUpgrade(s.upgrade)
+	s.ended, s.letEnd = signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	// The first signal may come when the sessions end already, since somebody has asked
+	// for that, or during the start: it is the next one that ends at once.
+	context.AfterFunc(s.ended, s.letEnd)
 	return s
 }
 
 func (s signals) stop() {
 	signal.Stop(s.reload)
 	signal.Stop(s.upgrade)
+	s.letEnd()
 }
 
 // serve runs a until a signal ends it, or somebody who asks for that, or another
 // process has taken over.
 func serve(a *app.App, program handover.Program, s signals) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	// The first signal may come when the sessions end already, since somebody has asked
-	// for that: it is the next one that ends at once.
-	context.AfterFunc(ctx, stop)
 	watching := make(chan error, 1)
-	go func() { watching <- a.Watch(ctx) }()
+	go func() { watching <- a.Watch(s.ended) }()
 	for {
 		select {
 		case <-s.reload:
 			_ = a.Reload() // logged there
 		case <-s.upgrade:
-			if a.Upgrade(ctx, program) == nil { // logged there
-				stop()
+			if a.Upgrade(s.ended, program) == nil { // logged there
+				s.letEnd()
 				return a.Shutdown()
 			}
 		case err := <-watching:
@@ -92,8 +96,7 @@ func serve(a *app.App, program handover.Program, s signals) error {
 				a.Log().Warn("changes of files will not be seen; SIGHUP reloads", "error", err)
 			}
 			watching = nil
-		case <-ctx.Done():
-			stop() // the next signal ends at once
+		case <-s.ended.Done():
 			return a.Shutdown()
 		case <-a.Stopping():
 			return a.Shutdown()

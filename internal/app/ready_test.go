@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/mqttward/mqttward/internal/admin"
 	"github.com/mqttward/mqttward/proxy/backend"
 )
 
@@ -34,4 +35,18 @@ func TestReadyBesideABackendThatIsStuck(t *testing.T) {
 			t.Error("ready with a broker that does not answer")
 		}
 	})
+}
+
+// TestDrainingTakesNothingNew: who is drained is not ready, and opens no listeners again.
+func TestDrainingTakesNothingNew(t *testing.T) {
+	a, _ := startApp(t, withToken)
+	if _, err := a.Drain("the test", admin.DrainRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ready(); err == nil || err.Error() != "draining" {
+		t.Errorf("ready: %v", err)
+	}
+	if err := a.Reload(); err == nil || err.Error() != "shutting down" {
+		t.Errorf("reloaded: %v", err)
+	}
 }

@@ -25,6 +25,7 @@ routes:
   - {groups: [line-a, line-b], backend: one}
   - {tenants: [acme], backend: two}
   - {users: [carol], listeners: [plain], backend: one}
+  - {users: ["*"], client_ids: ["named-*"], backend: two}
   - {listeners: [legacy], backend: two}
 authn: [{name: anyone, type: anonymous}]
 `), nil, newShared(), nil)
@@ -46,6 +47,8 @@ authn: [{name: anyone, type: anonymous}]
 		{"by one of them", &filters.Session{ClientID: "robot-1", Identity: user("eve")}, "rest"},
 		{"by group", &filters.Session{Identity: filters.Identity{Groups: []string{"x", "line-b"}}}, "one"},
 		{"by tenant", &filters.Session{Identity: filters.Identity{Tenant: "acme"}}, "two"},
+		{"by any user", &filters.Session{ClientID: "named-1", Identity: user("bob")}, "two"},
+		{"by any user, without one", &filters.Session{ClientID: "named-1"}, "rest"},
 		{"by user and listener", &filters.Session{Identity: user("carol")}, "one"},
 	} {
 		tt.s.Listener = "plain"

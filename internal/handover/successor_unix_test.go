@@ -50,6 +50,11 @@ func serveOnce() error {
 	if !s.Replaces() || os.Getenv(variable) != "" {
 		return errors.New("not a successor")
 	}
+	for _, fd := range []uintptr{readyFD, beginFD} {
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			return fmt.Errorf("descriptor %d would go on to other programs: %v", fd, err)
+		}
+	}
 	unwanted := 0
 	first, err := s.Take("any", "127.0.0.1:0")
 	if err != nil || first == nil {

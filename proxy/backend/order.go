@@ -53,14 +53,17 @@ func (p *Pool) order(now time.Time, client string) []*Server {
 	case RoundRobin:
 		all.turns.next(list)
 	}
-	slices.SortStableFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.server.priority, b.server.priority), cmp.Compare(b.score, a.score))
-	})
+	slices.SortStableFunc(list, first)
 	order := make([]*Server, len(list))
 	for i := range list {
 		order[i] = list[i].server
 	}
 	return order
+}
+
+// first is below zero if a is tried before b.
+func first(a, b candidate) int {
+	return cmp.Or(cmp.Compare(a.server.priority, b.server.priority), cmp.Compare(b.score, a.score))
 }
 
 // draw is a number between 0 and 1 that depends on both names alone, and equally on
@@ -93,7 +96,7 @@ func (t *turns) next(list []candidate) {
 		t.due[c.server] += c.weight
 		total += c.weight
 		list[i].score = t.due[c.server]
-		if best < 0 || list[i].score > list[best].score && c.server.priority <= list[best].server.priority {
+		if best < 0 || first(list[i], list[best]) < 0 {
 			best = i
 		}
 	}

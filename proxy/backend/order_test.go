@@ -135,3 +135,16 @@ func TestPriority(t *testing.T) {
 		}
 	}
 }
+
+// TestRoundRobinPastTheSpare: a server of a lower priority takes no turns from the others.
+func TestRoundRobinPastTheSpare(t *testing.T) {
+	p := over(&network{}, func(o *Options) { o.Servers = []Spec{{Address: "spare:1"}, {Address: "a:1"}, {Address: "b:1"}} })
+	p.server("spare:1").priority = 10
+	got := map[string]int{}
+	for range 12 {
+		got[p.order(time.Now(), "")[0].Name()]++
+	}
+	if got["a:1"] != 6 || got["b:1"] != 6 {
+		t.Errorf("%v", got)
+	}
+}

@@ -80,3 +80,19 @@ func TestTrialOfAReload(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseWhileAsking: a question that the end of a pool cuts off says nothing of the
+// server, which goes on in the next pool.
+func TestCloseWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := over(&network{stuck: map[string]bool{"a:1": true, "b:1": true}}, func(o *Options) {
+			o.Health = Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 1, Fall: 1}
+		})
+		p.Start()
+		synctest.Wait()
+		_ = p.Close()
+		if !uses(p, "a:1") || !uses(p, "b:1") {
+			t.Error("it is taken for down")
+		}
+	})
+}

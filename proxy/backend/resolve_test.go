@@ -21,6 +21,7 @@ type zone struct {
 	records map[string][]dnsmessage.ResourceBody
 	code    dnsmessage.RCode // of each answer, unless it is a success
 	silent  bool
+	asked   map[string]func() // instead of an answer, by name
 }
 
 func serve(t *testing.T, z *zone) *Resolver {
@@ -53,6 +54,10 @@ func (z *zone) answer(query []byte) []byte {
 		return nil
 	}
 	q := m.Questions[0]
+	if asked := z.asked[q.Name.String()]; asked != nil {
+		asked()
+		return nil
+	}
 	bodies, ok := z.records[q.Name.String()]
 	m.Response, m.Authoritative, m.RecursionAvailable, m.RCode, m.Additionals = true, true, true, z.code, nil
 	if !ok && m.RCode == dnsmessage.RCodeSuccess {
@@ -177,5 +182,21 @@ func TestResolveIsBounded(t *testing.T) {
 	got, err := r.Hosts(t.Context(), "many.test.", "1")
 	if err == nil || len(got) != maxLocations || got[0].Address.String() != "10.0.0.0:1" {
 		t.Errorf("%d locations, %v; want the first %d and an error", len(got), err, maxLocations)
+	}
+}
+
+// TestTimeEndsAmongTargets: targets that there was no time to look up are not known to be
+// gone.
+func TestTimeEndsAmongTargets(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := serve(t, &zone{
+		records: map[string][]dnsmessage.ResourceBody{
+			"_mqtt._tcp.test.": {service(0, 0, 1883, "a.test."), service(0, 0, 1883, "b.test.")}, "a.test.": {address("10.0.0.1")},
+		},
+		asked: map[string]func(){"b.test.": cancel},
+	})
+	if list, err := r.Services(ctx, "_mqtt._tcp.test."); !errors.Is(err, context.Canceled) || len(list) > 0 {
+		t.Errorf("%v, %v", said(list), err)
 	}
 }
