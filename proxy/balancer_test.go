@@ -151,10 +151,17 @@ func TestInbound(t *testing.T) {
 	}
 }
 
-// TestInboundTLS: behind the header comes TLS. The name that it asks for counts more
-// than what the balancer says.
+// TestInboundTLS: behind the header comes TLS. The name that it asks for, if it asks for
+// one, counts more than what the balancer says.
 func TestInboundTLS(t *testing.T) {
-	for _, atOnce := range []bool{true, false} {
+	for _, tt := range []struct {
+		atOnce     bool
+		asks, want string
+	}{
+		{true, "broker.example", "broker.example"},
+		{false, "broker.example", "broker.example"},
+		{true, "", "other.example"},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			id := newIdentity(t, "broker.example")
 			var seen *filters.Session
@@ -165,20 +172,22 @@ func TestInboundTLS(t *testing.T) {
 			client := h.dial(packets.V5)
 			header := introduced(t, 2, "203.0.113.7:40000", authority("other.example"))
 			network := &prefixed{Conn: client.Conn, first: header}
-			if !atOnce {
+			if !tt.atOnce {
 				client.Send(header)
 				synctest.Wait()
 				network.first = nil
 			}
-			secure := mqtttest.Client(t, tls.Client(network, id.client()), packets.V5)
+			config := id.client()
+			config.ServerName, config.InsecureSkipVerify = tt.asks, tt.asks == ""
+			secure := mqtttest.Client(t, tls.Client(network, config), packets.V5)
 			connect := mqtttest.Connect(packets.V5, "device")
 			secure.Send(connect)
 			broker := h.answer(packets.V5)
 			broker.Expect("The CONNECT comes.", connect)
 			broker.Send(mqtttest.Connack(packets.V5, packets.Success))
 			synctest.Wait()
-			if seen.RemoteAddr.String() != "203.0.113.7:40000" || seen.ServerName != "broker.example" {
-				t.Errorf("the session is of %v to %q", seen.RemoteAddr, seen.ServerName)
+			if seen.RemoteAddr.String() != "203.0.113.7:40000" || seen.ServerName != tt.want {
+				t.Errorf("the session is of %v to %q, want %q", seen.RemoteAddr, seen.ServerName, tt.want)
 			}
 		})
 	}
@@ -244,6 +253,8 @@ func TestNotIntroduced(t *testing.T) {
 		{"source multicast", say(introduced(t, 2, "224.0.0.1:1")), 0, "refused proxy_header", 0},
 		{"server name with a space", say(introduced(t, 2, v4, authority("a b"))), 0, "refused proxy_header", 0},
 		{"server name with a line end", say(introduced(t, 2, v4, authority("a\n"))), 0, "refused proxy_header", 0},
+		{"server name with a letter of Unicode", say(introduced(t, 2, v4, authority("bröker"))), 0, "refused proxy_header", 0},
+		{"server name with a control character", say(introduced(t, 2, v4, authority("a\x7f"))), 0, "refused proxy_header", 0},
 		{"empty server name", say(introduced(t, 2, v4, authority(""))), 0, "refused proxy_header", 0},
 		{"long server name", say(introduced(t, 2, v4, authority(long))), 0, "refused proxy_header", 0},
 		{"two server names", say(introduced(t, 2, v4, authority("a"), authority("b"))), 0, "refused proxy_header", 0},

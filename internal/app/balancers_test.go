@@ -79,3 +79,23 @@ func TestClientsOfBalancer(t *testing.T) {
 		t.Errorf("the balancer for itself: %s", refusal)
 	}
 }
+
+// TestNetworksOfBalancer: allow and deny are asked about the clients, whatever form their
+// addresses come in, and not about the balancer.
+func TestNetworksOfBalancer(t *testing.T) {
+	b := &builder{shared: newShared()}
+	prefix := func(text string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(text)} }
+	l := &configs.Listener{Address: ":1883", ProxyProtocol: &configs.Balancers{Trusted: prefix("10.0.0.5/32")}}
+	hold, admit, now := b.balancers(l).Hold, b.admit(ratelimit.NewNetworks(prefix("203.0.113.0/24"), prefix("203.0.113.8/29"))), time.Now()
+	if _, refusal := hold(now); refusal != "" {
+		t.Errorf("the balancer: %s", refusal)
+	}
+	for text, want := range map[string]string{
+		"203.0.113.7": "", "::ffff:203.0.113.7": "",
+		"203.0.113.9": "denied_network", "::ffff:203.0.113.9": "denied_network", "10.0.0.5": "denied_network", "2001:db8::7": "denied_network",
+	} {
+		if _, refusal := admit(now, netip.MustParseAddr(text)); refusal != want {
+			t.Errorf("%s: %q, want %q", text, refusal, want)
+		}
+	}
+}
