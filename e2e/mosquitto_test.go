@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -18,7 +21,7 @@ type broker struct {
 	port   string
 }
 
-// startBroker starts a broker on a port that the kernel picks, with more lines in its
+// startBroker starts a broker on a port of its own, with more lines in its
 // configuration.
 func startBroker(t *testing.T, more ...string) *broker {
 	t.Helper()
@@ -114,18 +117,29 @@ func (b *broker) connections() int {
 	return strings.Count(b.out.String(), "New connection from ")
 }
 
+// The ports of servers that are told theirs: below those from which the kernel takes
+// one for each connection (ip_local_port_range), or a connection of some other test
+// could have it before the server does, or while that restarts.
+const firstPort, ports = 10_000, 20_000
+
+var nextPort = func() *atomic.Uint32 {
+	n := &atomic.Uint32{}
+	n.Store(rand.Uint32N(ports)) // other test programs may run
+	return n
+}()
+
+// freePort returns a port that nobody has, and no other test gets.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		port := strconv.Itoa(firstPort + int(nextPort.Add(1)%ports))
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 func write(t *testing.T, path, text string) {
