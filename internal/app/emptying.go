@@ -88,15 +88,18 @@ func (a *App) empty(p place, s *backend.Server, rate float64) {
 		log.Info("a server is emptied", "sessions", sessions, "rate", rate)
 	}
 	a.server.Drain(a.emptying.life, proxy.Drain{
-		Match: func(c proxy.ClientInfo) bool {
-			return c.Backend == p.backend && c.Server == p.server && a.vacates(p)
-		},
+		Match:     func(c proxy.ClientInfo) bool { return a.leaves(c, p) },
 		PerSecond: rate, Reference: s.Reference(),
 	})
 	a.emptying.end(p)
 	if sessions > 0 && a.emptying.life.Err() == nil && a.vacates(p) {
 		log.Info("a server is empty")
 	}
+}
+
+// leaves reports whether a session is at the server, and still to end.
+func (a *App) leaves(c proxy.ClientInfo, p place) bool {
+	return c.Backend == p.backend && c.Server == p.server && a.vacates(p)
 }
 
 // vacates asks the configuration of now.

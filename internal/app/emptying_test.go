@@ -11,6 +11,7 @@ import (
 	"github.com/mqttward/mqttward/internal/admin"
 	"github.com/mqttward/mqttward/internal/mqtttest"
 	"github.com/mqttward/mqttward/packets"
+	"github.com/mqttward/mqttward/proxy"
 )
 
 // TestDrainServer: which server an operator may take out of use, and that the word
@@ -94,4 +95,45 @@ authz: {rules: [{anonymous: true, allow: [publish], topics: ["a"]}]}
 	client.Expect("It has a session,", mqtttest.Connack(packets.V311, packets.Success))
 	client.ExpectClose("which ends.")
 	client.Close()
+}
+
+// TestDrainTakenBack: whose server is in use again stays, and so does everybody at
+// another one.
+func TestDrainTakenBack(t *testing.T) {
+	a, _ := startApp(t, policy)
+	p := place{"broker", "127.0.0.1:1883"}
+	there, elsewhere := proxy.ClientInfo{Backend: p.backend, Server: p.server}, proxy.ClientInfo{Backend: "other", Server: p.server}
+	for _, undo := range []bool{false, true} {
+		if _, err := a.drainServer("the test", p, undo); err != nil {
+			t.Fatal(err)
+		}
+		if a.leaves(there, p) == undo || a.leaves(elsewhere, p) {
+			t.Errorf("undone %v: who is there leaves: %v, who is elsewhere: %v", undo, a.leaves(there, p), a.leaves(elsewhere, p))
+		}
+	}
+}
+
+// TestEmptyingAgain: who is asked to empty a server that somebody empties has that
+// looked at again when it is done.
+func TestEmptyingAgain(t *testing.T) {
+	e, p := newEmptying(), place{"broker", "a"}
+	woken := func() bool {
+		select {
+		case <-e.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	if !e.begin(p) || e.begin(p) {
+		t.Fatal("a server is emptied by two")
+	}
+	e.end(p)
+	if !woken() || !e.begin(p) {
+		t.Error("nobody looks again")
+	}
+	e.end(p)
+	if woken() {
+		t.Error("it is looked at again for nothing")
+	}
 }

@@ -41,7 +41,7 @@ authn: [{name: anyone, type: anonymous}]
 		{"nobody in particular", &filters.Session{}, "rest"},
 		{"by version", &filters.Session{Version: packets.V31}, "two"},
 		{"the first counts", &filters.Session{Version: packets.V31, ServerName: "x.one.example", Identity: user("carol")}, "two"},
-		{"by SNI", &filters.Session{ServerName: "MQTT.two.example"}, "two"},
+		{"by SNI", &filters.Session{ServerName: "mqtt.TWO.example"}, "two"},
 		{"by half a name", &filters.Session{ServerName: "two.example"}, "rest"},
 		{"by client id and user", &filters.Session{ClientID: "robot-1", Identity: user("bob")}, "one"},
 		{"by one of them", &filters.Session{ClientID: "robot-1", Identity: user("eve")}, "rest"},

@@ -170,8 +170,8 @@ func (s *Server) weight(now time.Time) float64 {
 	if back := s.outlier.back(); back.After(since) {
 		since = back
 	}
-	up := now.Sub(since)
-	if slow == 0 || since.IsZero() || up >= slow {
+	up := now.Sub(since) // long, if it was never down
+	if up >= slow {
 		return full
 	}
 	return full * max(startShare, float64(up)/float64(slow))
