@@ -118,6 +118,9 @@ func (a *App) stopAccepting() {
 // takeOver waits until the process that this one replaces has let go, and reads what
 // that has written last.
 func (a *App) takeOver(b *built) {
+	if a.inherited == nil {
+		return // after the start too, when others may look at it
+	}
 	upgrade := a.inherited.Replaces()
 	for _, address := range a.inherited.Ready() {
 		a.logs.Log.Warn("a socket that was passed is closed: no listener has its address or name", "address", address)
